@@ -333,10 +333,11 @@ fn scrape(port: u16) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Without `Listener::is_own` in `resolver/src/metric_readers/port.rs` the port is closed from then on.
+/// Without the looks of `OwnDescriptor` in `resolver/src/metric_readers/port.rs` the port is closed from then on, and a connection
+/// that was in service closes the program's socket.
 #[test]
-fn a_program_that_closes_the_port_s_socket_keeps_the_one_that_it_opens_and_the_port_is_opened_again() {
-    let name = "a_program_that_closes_the_port_s_socket_keeps_the_one_that_it_opens_and_the_port_is_opened_again";
+fn a_program_that_closes_the_port_s_sockets_keeps_those_that_it_opens_and_the_port_is_opened_again() {
+    let name = "a_program_that_closes_the_port_s_sockets_keeps_those_that_it_opens_and_the_port_is_opened_again";
     if !words::is_child() {
         return run(&mut child(name)).expect_success();
     }
@@ -345,27 +346,48 @@ fn a_program_that_closes_the_port_s_socket_keeps_the_one_that_it_opens_and_the_p
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let file = measured(&format!("prometheus = \"127.0.0.1:{port}\"\nexport = []"));
     let resolver = words::load(format!("version = 1\n{file}"));
-    scrape(port).unwrap();
-    let is_socket =
-        |link: std::path::PathBuf| std::fs::read_link(link).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
-    // The connection is closed when it was answered.
-    while std::fs::read_dir("/proc/self/fd").unwrap().filter(|entry| is_socket(entry.as_ref().unwrap().path())).count()
-        > 1
-    {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let programs = child::take_over_sockets();
-    assert_eq!(programs.len(), 1);
     let until = Instant::now() + LIMIT;
-    // The first may be heard by the thread that still waits at the socket of before.
-    for _ in 0..2 {
-        while let Err(error) = scrape(port) {
-            assert!(Instant::now() < until, "{error}");
+    let wait_until = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            assert!(Instant::now() < until);
             std::thread::sleep(Duration::from_millis(10));
         }
+    };
+    for in_service in [0, 1] {
+        wait_until(&|| scrape(port).is_ok());
+        // The connection is closed when it was answered.
+        wait_until(&|| sockets() == 1);
+        let asks = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET /met' >&3; cat");
+        let mut asker = Command::new("bash");
+        asker.args(["-c", if in_service == 1 { &asks } else { "cat" }]);
+        let mut asker = asker.stdin(Stdio::piped()).spawn().unwrap();
+        wait_until(&|| sockets() == 1 + in_service && waits("tr-prometheus"));
+        let programs = child::take_over_sockets();
+        assert_eq!(programs.len(), 1 + in_service);
+        drop(asker.stdin.take());
+        asker.wait().unwrap();
+        // The first may be heard by the thread that still waits at the socket of before.
+        for _ in 0..2 {
+            wait_until(&|| scrape(port).is_ok());
+        }
+        programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
     }
     resolver.shutdown(LIMIT);
-    programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
+}
+
+/// How many sockets this process has open.
+fn sockets() -> usize {
+    let open =
+        std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    open.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// Whether the thread of this name waits for something.
+fn waits(name: &str) -> bool {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
+        .any(|stat| stat.contains(&format!("({name}) S")))
 }
 
 /// Whether Prometheus's own tool is content; `None`: it is not there, which is said.

@@ -18,12 +18,12 @@
 //! The file's size is sealed: nobody can take memory away that this process has mapped.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::own_descriptor::Identity;
 use crate::per_process::PerProcess;
 
 /// See the module. Looked at by one thread, and closed when that one goes: who comes then takes it over.
@@ -35,7 +35,7 @@ struct Page {
     place: NonNull<u8>,
     descriptor: RawFd,
     /// What is open under that number as long as it is this file.
-    file: (libc::dev_t, libc::ino_t),
+    file: Identity,
 }
 
 // SAFETY: all that is touched after `new` are atomic numbers, and bytes that one thread writes.
@@ -111,7 +111,7 @@ impl Page {
             return Err(io::Error::last_os_error());
         }
         let place = NonNull::new(place.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let page = Self { place, descriptor, file: identity(descriptor)? };
+        let page = Self { place, descriptor, file: Identity::of(file.as_fd())? };
         page.number(8).store(1, Ordering::Relaxed);
         page.number(12).store(std::process::id(), Ordering::Relaxed);
         // It stays open for whoever looks for it.
@@ -122,7 +122,9 @@ impl Page {
     /// Whether it is this process's, and its descriptor still the file's.
     fn is_open_here(&self) -> bool {
         let is_own = self.number(12).load(Ordering::Relaxed) == std::process::id();
-        is_own && identity(self.descriptor).is_ok_and(|file| file == self.file)
+        // SAFETY: a number that is only asked what it is; the kernel says where it is nobody's.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
+        is_own && Identity::of(descriptor).is_ok_and(|file| file == self.file)
     }
 
     fn asked(&self) -> Option<u32> {
@@ -152,18 +154,6 @@ impl Page {
         // SAFETY: callers stay within the page; nobody reads these bytes here.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.place.as_ptr().add(at), bytes.len()) };
     }
-}
-
-/// Which file is open under this number.
-fn identity(descriptor: RawFd) -> io::Result<(libc::dev_t, libc::ino_t)> {
-    let mut told = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the kernel fills it in, or says that it has not.
-    if unsafe { libc::fstat(descriptor, told.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: filled in above.
-    let told = unsafe { told.assume_init() };
-    Ok((told.st_dev, told.st_ino))
 }
 
 /// Open under a number that no program counts on.

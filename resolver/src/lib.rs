@@ -58,6 +58,7 @@ pub mod interceptor;
 mod loaded_modules;
 mod metric_readers;
 mod metrics;
+mod own_descriptor;
 mod per_process;
 mod plugin;
 mod process_lock;

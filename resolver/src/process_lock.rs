@@ -5,17 +5,16 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::own_descriptor::OwnDescriptor;
 
 /// Held until it is dropped, or the process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct ProcessLock {
     path: PathBuf,
-    /// `None` only while it is dropped.
-    file: Option<File>,
-    /// Device and inode of the file that was opened.
-    identity: (u64, u64),
+    file: OwnDescriptor<File>,
 }
 
 impl ProcessLock {
@@ -38,7 +37,7 @@ impl ProcessLock {
 
     /// Whether the lock is still held: a program may close every descriptor that it does not know, and the lock with it.
     pub(crate) fn is_held(&self) -> bool {
-        self.is_own_descriptor() && self.is_in_place()
+        self.file.get().is_ok() && self.is_in_place()
     }
 
     /// Its folder has another name from here on.
@@ -47,15 +46,14 @@ impl ProcessLock {
     }
 
     fn of(path: &Path, file: File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+        if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(Self { path: path.to_owned(), file: Some(file), identity: (metadata.dev(), metadata.ino()) })
+        Ok(Self { path: path.to_owned(), file: OwnDescriptor::new(file)? })
     }
 
     fn is_taken(&self) -> io::Result<bool> {
-        let Some(file) = &self.file else { return Ok(false) };
+        let file = self.file.get()?;
         let range = libc::flock {
             l_type: libc::F_WRLCK as libc::c_short,
             l_whence: libc::SEEK_SET as libc::c_short,
@@ -76,27 +74,7 @@ impl ProcessLock {
 
     /// Whether the path leads to the file that is locked.
     fn is_in_place(&self) -> bool {
-        self.path.symlink_metadata().is_ok_and(|there| (there.dev(), there.ino()) == self.identity)
-    }
-
-    /// Whether the descriptor is of the file that was opened, and not of one that the program has opened since.
-    fn is_own_descriptor(&self) -> bool {
-        let metadata = self.file.as_ref().and_then(|file| file.metadata().ok());
-        metadata.is_some_and(|of| (of.dev(), of.ino()) == self.identity)
-    }
-}
-
-impl Drop for ProcessLock {
-    fn drop(&mut self) {
-        let is_own = self.is_own_descriptor();
-        if let Some(file) = self.file.take() {
-            if is_own {
-                drop(file);
-            } else {
-                // The number is another file's now, or nobody's.
-                std::mem::forget(file);
-            }
-        }
+        self.path.symlink_metadata().is_ok_and(|there| self.file.is(&there))
     }
 }
 

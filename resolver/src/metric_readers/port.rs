@@ -5,17 +5,15 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::prometheus::CONTENT_TYPE;
+use crate::own_descriptor::OwnDescriptor;
 use crate::quiet_thread;
 
 /// An open port. Dropped, it is closed.
@@ -55,7 +53,7 @@ impl Port {
         let address = listener.local_addr()?;
         let ended = Arc::new(AtomicBool::new(false));
         let port = Self { address, ended: Arc::clone(&ended) };
-        let listener = Listener::of(listener)?;
+        let listener = OwnDescriptor::new(listener)?;
         quiet_thread::spawn("tr-prometheus".to_owned(), move || serve(listener, address, limits, &ended, &text))?;
         Ok(port)
     }
@@ -80,22 +78,23 @@ impl Drop for Port {
 }
 
 fn serve(
-    mut listener: Listener,
+    mut listener: OwnDescriptor<TcpListener>,
     bound_to: SocketAddr,
     limits: Limits,
     ended: &AtomicBool,
     text: &dyn Fn() -> Option<String>,
 ) {
     loop {
-        let accepted = listener.accept();
+        // None of the program's, where the socket's number is its own by now.
+        let accepted = listener.get().and_then(TcpListener::accept);
         if ended.load(Ordering::Relaxed) {
             return;
         }
-        let Ok((stream, _)) = accepted else {
+        let Ok(stream) = accepted.and_then(|(stream, _)| OwnDescriptor::new(stream)) else {
             // No file handle is free, as a rule, or the program has the port itself: not to be asked again at once.
             std::thread::sleep(Duration::from_millis(100));
-            if !listener.is_own() {
-                if let Ok(anew) = TcpListener::bind(bound_to).and_then(Listener::of) {
+            if listener.get().is_err() {
+                if let Ok(anew) = TcpListener::bind(bound_to).and_then(OwnDescriptor::new) {
                     listener = anew;
                 }
             }
@@ -116,51 +115,15 @@ fn serve(
     }
 }
 
-/// A socket that the program may close, with others that it does not know, and whose number it may give to one of its own.
-struct Listener {
-    /// `None` only while it is dropped.
-    socket: Option<TcpListener>,
-    /// Device and inode of the socket.
-    identity: (u64, u64),
-}
-
-impl Listener {
-    fn of(socket: TcpListener) -> io::Result<Self> {
-        Ok(Self { identity: identity(&socket)?, socket: Some(socket) })
-    }
-
-    fn is_own(&self) -> bool {
-        self.socket.as_ref().and_then(|socket| identity(socket).ok()) == Some(self.identity)
-    }
-
-    /// The next connection to this socket, and to none of the program's.
-    fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let own = self.socket.as_ref().filter(|_| self.is_own());
-        own.map_or_else(|| Err(ErrorKind::NotConnected.into()), TcpListener::accept)
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if !self.is_own() {
-            std::mem::forget(self.socket.take());
-        }
-    }
-}
-
-fn identity(socket: &TcpListener) -> io::Result<(u64, u64)> {
-    let of = File::from(socket.as_fd().try_clone_to_owned()?).metadata()?;
-    Ok((of.dev(), of.ino()))
-}
-
 /// Everything up to the empty line.
-fn read_head(mut stream: &TcpStream, longest: usize, deadline: Instant) -> io::Result<Vec<u8>> {
+fn read_head(stream: &OwnDescriptor<TcpStream>, longest: usize, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut part = [0; 1024];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         if head.len() > longest {
             return Err(ErrorKind::InvalidData.into());
         }
+        let mut stream = stream.get()?;
         stream.set_read_timeout(Some(left_until(deadline)?))?;
         let read = stream.read(&mut part)?;
         if read == 0 {
@@ -171,8 +134,9 @@ fn read_head(mut stream: &TcpStream, longest: usize, deadline: Instant) -> io::R
     Ok(head)
 }
 
-fn write_all(mut stream: &TcpStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+fn write_all(stream: &OwnDescriptor<TcpStream>, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
     while !bytes.is_empty() {
+        let mut stream = stream.get()?;
         stream.set_write_timeout(Some(left_until(deadline)?))?;
         let written = stream.write(bytes)?;
         if written == 0 {
