@@ -39,7 +39,7 @@ mod tests;
 pub(crate) use backend_queue::BackendQueue;
 pub use drop_reason::DropReason;
 pub use exporter::PluginCounts;
-pub(crate) use exporter::{Exporter, Outcome, Try};
+pub(crate) use exporter::{Exporter, Outcome, Try, Watch};
 pub(crate) use finished_batch::{BatchFacts, FinishedBatch, Signal};
 pub(crate) use operations::{DURATION_BOUNDS, Operations};
 pub(crate) use pressure::{Halvings, Wish};

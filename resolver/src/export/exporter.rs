@@ -13,11 +13,12 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     /// Ships one batch. May block for `timeout`; one that blocks longer is called stuck.
     ///
-    /// Which try of the batch it is, `this_try` says.
-    fn export(&self, batch: &FinishedBatch, this_try: &Try, timeout: Duration) -> Outcome;
+    /// Which try of the batch it is, `this_try` says. What else of the backend's it calls meanwhile, and how long that may take, it
+    /// tells `watch` before.
+    fn export(&self, batch: &FinishedBatch, this_try: &Try, timeout: Duration, watch: Watch<'_>) -> Outcome;
 
-    /// Pushes out what the backend itself still holds. False when it could not within `timeout`.
-    fn flush(&self, timeout: Duration) -> bool;
+    /// Pushes out what the backend itself still holds. False when it could not within `timeout`. `watch` is as in `export`.
+    fn flush(&self, timeout: Duration, watch: Watch<'_>) -> bool;
 
     /// Ends the backend; called once, when no other call is under way. False when it did not end within `timeout`.
     fn shutdown(&self, timeout: Duration) -> bool;
@@ -31,9 +32,12 @@ pub(crate) trait Exporter: Send + Sync + 'static {
         None
     }
 
-    /// Called by the batch thread every 100 ms or so. Must not block.
+    /// Tells what the backend has said. Called by the batch thread every 100 ms or so, and by a worker after each of its calls.
     fn tick(&self) {}
 }
+
+/// Is told which function of the backend's is about to be called, and within what time it is to come back.
+pub(crate) type Watch<'a> = &'a dyn Fn(&'static str, Duration);
 
 /// What a plugin counts of itself: `tracer_stats`. All but `in_flight` only ever grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

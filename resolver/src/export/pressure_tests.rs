@@ -321,7 +321,7 @@ fn a_backend_that_is_not_there_has_no_say_beside_others_and_one_that_ends_wants_
     };
     let (settings, now) = (super::test_words::backend("b"), std::time::Instant::now());
     let starting = super::queue_state::QueueState::starting(&settings, Timing::default(), now, Duration::ZERO);
-    assert!(!Bench { state: starting, now }.state.wish(None, now).is_heard, "it is being started");
+    assert!(!Bench { state: starting, now, ticked: now }.state.wish(None, now).is_heard, "it is being started");
     let mut bench = full();
     bench.export(0).unwrap();
     bench.wait(16);

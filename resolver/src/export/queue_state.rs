@@ -9,6 +9,7 @@ mod room;
 mod spooled;
 mod start;
 mod starting;
+mod watchdog;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -235,7 +236,7 @@ impl QueueState {
         let batch = Arc::clone(&entry.batch);
         let slot = entry.slot.clone();
         self.retries += u64::from(this_try.attempt > 1);
-        self.workers.change(worker, WorkerState::Exporting { entry, since: now, probe, settled: false, stuck: false });
+        self.workers.change(worker, WorkerState::Exporting { entry, probe, settled: false });
         Next::Export { batch, slot, this_try }
     }
 
@@ -277,8 +278,8 @@ impl QueueState {
     /// The call that `next` asked for has come back.
     pub(super) fn export_returned(&mut self, worker: usize, outcome: Outcome, now: Instant) -> Vec<Note> {
         let mut notes = Vec::new();
-        let WorkerState::Exporting { entry, probe, settled, stuck, .. } =
-            self.workers.change(worker, WorkerState::Counting { since: now, flushed: None, stuck: false })
+        let (WorkerState::Exporting { entry, probe, settled }, stuck) =
+            self.workers.change(worker, WorkerState::Counting { flushed: None })
         else {
             return notes;
         };
@@ -330,18 +331,17 @@ impl QueueState {
     }
 
     /// The flush that `next` asked for has come back.
-    pub(super) fn flush_returned(&mut self, worker: usize, succeeded: bool, now: Instant) -> Vec<Note> {
-        let WorkerState::Flushing { id, stuck, .. } = self.workers.change(worker, WorkerState::Idle) else {
+    pub(super) fn flush_returned(&mut self, worker: usize, succeeded: bool) -> Vec<Note> {
+        let (WorkerState::Flushing { id }, stuck) = self.workers.change(worker, WorkerState::Idle) else {
             return Vec::new();
         };
-        let flushed = Some((id, succeeded));
-        self.workers.change(worker, WorkerState::Counting { since: now, flushed, stuck: false });
+        self.workers.change(worker, WorkerState::Counting { flushed: Some((id, succeeded)) });
         self.call_came_back(stuck).into_iter().collect()
     }
 
     /// The plugin has said what it has counted.
     pub(super) fn count_returned(&mut self, worker: usize) -> Vec<Note> {
-        let WorkerState::Counting { flushed, stuck, .. } = self.workers.change(worker, WorkerState::Idle) else {
+        let (WorkerState::Counting { flushed }, stuck) = self.workers.change(worker, WorkerState::Idle) else {
             return Vec::new();
         };
         self.last_flush = flushed.unwrap_or(self.last_flush);
@@ -352,36 +352,6 @@ impl QueueState {
     pub(super) fn shutdown_returned(&mut self, worker: usize, succeeded: bool) {
         self.workers.change(worker, WorkerState::Left);
         self.exporter_stopped = Some(succeeded);
-    }
-
-    /// The watchdog: finds calls that should have come back.
-    pub(super) fn tick(&mut self, now: Instant) -> Vec<Note> {
-        let mut notes = Vec::new();
-        let overruns = self.workers.find_overruns(now, self.export_timeout, self.timing.grace);
-        let lost_before = self.counts.lost();
-        for entry in overruns.iter().filter_map(|overrun| overrun.lost.as_ref()) {
-            // Not released: the call still borrows its bytes.
-            self.account_for(entry, Settlement::Dropped(DropReason::Stuck));
-        }
-        if let Some(overrun) = overruns.first() {
-            self.drop_waiting(DropReason::Stuck);
-            let text = format!("a call of the plugin's {} does not come back", overrun.call);
-            self.last_error = Some((text, now));
-            if self.stuck_announced.is_none() {
-                self.stuck_announced = Some(lost_before);
-                notes.push(Note {
-                    level: Level::Error,
-                    text: format!(
-                        "stuck: the plugin's {} had {:?} and has not come back {:?} after that; until it does, this \
-                         backend's spans are lost",
-                        overrun.call, overrun.timeout, self.timing.grace
-                    ),
-                });
-            }
-        }
-        notes.extend(self.start_overdue(now));
-        self.drop_stale(now);
-        notes
     }
 
     /// Spans that did not arrive, so far.
@@ -465,7 +435,7 @@ impl QueueState {
         }
         self.flush_request = None;
         let timeout = request.deadline.saturating_duration_since(now);
-        self.workers.change(worker, WorkerState::Flushing { id: request.id, since: now, timeout, stuck: false });
+        self.workers.change(worker, WorkerState::Flushing { id: request.id });
         Some(Next::Flush { timeout })
     }
 
@@ -527,15 +497,6 @@ impl QueueState {
             }
         }
         note
-    }
-
-    /// A call has returned; with the last of those that were stuck the backend is back in service.
-    fn call_came_back(&mut self, stuck: bool) -> Option<Note> {
-        if !stuck || self.workers.any_stuck() {
-            return None;
-        }
-        let lost_before = self.stuck_announced.take()?;
-        Some(self.recovered(Signal::Traces, "the stuck call has come back; takes batches again", lost_before))
     }
 
     fn oldest_unsettled(&self) -> Option<u64> {

@@ -16,6 +16,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Bench {
     pub(super) state: QueueState,
     pub(super) now: Instant,
+    /// When the watchdog looked last.
+    pub(super) ticked: Instant,
 }
 
 impl Bench {
@@ -32,9 +34,11 @@ impl Bench {
             max: Duration::from_secs(8),
             max_elapsed: Duration::from_secs(60),
         };
+        let now = Instant::now();
         Self {
             state: QueueState::new(&settings, Timing { grace: GRACE, ..Timing::default() }, workers),
-            now: Instant::now(),
+            now,
+            ticked: now,
         }
     }
 
@@ -45,7 +49,10 @@ impl Bench {
     /// The batch and attempt that `worker` is told to export.
     pub(super) fn export(&mut self, worker: usize) -> Option<(u64, u32)> {
         match self.state.next(worker, self.now) {
-            Next::Export { batch, this_try, .. } => Some((batch.id, this_try.attempt)),
+            Next::Export { batch, this_try, .. } => {
+                self.state.call_begins(worker, "export_batch", Duration::from_secs(10), self.now);
+                Some((batch.id, this_try.attempt))
+            }
             _ => None,
         }
     }
@@ -56,8 +63,16 @@ impl Bench {
         notes.into_iter().map(|note| (note.level, note.text)).collect()
     }
 
+    /// All looks of the watchdog that have been due since the last.
     pub(super) fn tick(&mut self) -> Vec<(Level, String)> {
-        self.state.tick(self.now).into_iter().map(|note| (note.level, note.text)).collect()
+        let mut notes = Vec::new();
+        loop {
+            self.ticked = self.now.min(self.ticked + Duration::from_secs(1));
+            notes.extend(self.state.tick(self.ticked));
+            if self.ticked == self.now {
+                return notes.into_iter().map(|note| (note.level, note.text)).collect();
+            }
+        }
     }
 
     pub(super) fn wait(&mut self, seconds: u64) {
@@ -284,57 +299,6 @@ fn a_rejected_batch_is_dropped_and_the_next_goes_out() {
 }
 
 #[test]
-fn a_call_that_overruns_its_time_makes_the_backend_stuck_until_it_comes_back() {
-    let mut bench = Bench::new(1);
-    bench.offer(1);
-    bench.offer(2);
-    bench.export(0).unwrap();
-    bench.wait(15);
-    assert!(bench.tick().is_empty(), "timeout and grace are not over");
-    assert_eq!(bench.state.counters().state, BackendState::Untried);
-    bench.wait(1);
-    let notes = bench.tick();
-    assert_eq!(
-        notes,
-        [(
-            Level::Error,
-            "stuck: the plugin's export_batch had 10s and has not come back 5s after that; until it does, this \
-             backend's spans are lost"
-                .to_owned()
-        )]
-    );
-    assert!(bench.tick().is_empty(), "said once");
-    assert_eq!(bench.state.counters().state, BackendState::Stuck);
-    assert_eq!(bench.dropped(DropReason::Stuck), 8);
-    bench.offer(3);
-    assert_eq!(bench.dropped(DropReason::Stuck), 12);
-    assert!(bench.state.counters().held_bytes > 0, "the call still borrows its batch");
-
-    let notes = bench.returns(0, Outcome::Exported);
-    let text = "the stuck call has come back; takes batches again; 12 spans were lost meanwhile";
-    assert_eq!(notes, [(Level::Warn, text.to_owned())]);
-    assert_eq!(bench.exported(), 0, "it was counted as lost");
-    assert_eq!(bench.state.counters().held_bytes, 0);
-    bench.offer(4);
-    assert_eq!(bench.export(0), Some((4, 1)));
-    assert_adds_up(&bench.state, 1 << 20);
-}
-
-#[test]
-fn a_stuck_flush_is_found_too() {
-    let mut bench = Bench::new(1);
-    let id = bench.state.request_flush(bench.now + Duration::from_secs(1));
-    assert!(matches!(bench.state.next(0, bench.now), Next::Flush { .. }));
-    bench.wait(7);
-    assert_eq!(bench.tick().len(), 1);
-    assert_eq!(bench.state.counters().state, BackendState::Stuck);
-    assert_eq!(bench.state.flush_returned(0, true, bench.now).len(), 1);
-    assert!(bench.state.count_returned(0).is_empty());
-    assert_eq!(bench.state.counters().state, BackendState::Untried, "a flush is no batch");
-    assert_eq!(bench.state.flush_result(id), Some(true));
-}
-
-#[test]
 fn a_backend_out_of_service_drops_everything_and_says_so_once() {
     let mut bench = Bench::new(2);
     (1..=3).for_each(|id| bench.offer(id));
@@ -367,7 +331,7 @@ fn a_flush_covers_what_came_before_it_and_not_what_came_after() {
     bench.returns(0, Outcome::Exported);
     assert!(matches!(bench.state.next(0, bench.now), Next::Flush { .. }), "before batch 2");
     assert_eq!(bench.state.flush_result(id), None);
-    bench.state.flush_returned(0, false, bench.now);
+    bench.state.flush_returned(0, false);
     bench.state.count_returned(0);
     assert_eq!(bench.state.flush_result(id), Some(false), "the exporter's own verdict");
 }
@@ -543,7 +507,7 @@ proptest! {
                         hands[worker] = Hand::Empty;
                     }
                     Hand::Flush => {
-                        bench.state.flush_returned(worker, outcome == Outcome::Exported, bench.now);
+                        bench.state.flush_returned(worker, outcome == Outcome::Exported);
                         bench.state.count_returned(worker);
                         hands[worker] = Hand::Empty;
                     }
@@ -554,8 +518,14 @@ proptest! {
                     Hand::Gone => {}
                     Hand::Empty => {
                         hands[worker] = match bench.state.next(worker, bench.now) {
-                            Next::Export { .. } => Hand::Export,
-                            Next::Flush { .. } => Hand::Flush,
+                            Next::Export { .. } => {
+                                bench.state.call_begins(worker, "export_batch", Duration::from_secs(10), bench.now);
+                                Hand::Export
+                            }
+                            Next::Flush { timeout } => {
+                                bench.state.call_begins(worker, "flush", timeout, bench.now);
+                                Hand::Flush
+                            }
                             Next::ShutDownExporter { .. } => {
                                 prop_assert!(hands.iter().enumerate().all(|(other, hand)| other == worker || *hand == Hand::Gone));
                                 Hand::Shutdown
@@ -566,7 +536,7 @@ proptest! {
                     }
                 },
                 Event::Wait(seconds) => bench.wait(seconds),
-                Event::Tick => drop(bench.state.tick(bench.now)),
+                Event::Tick => drop(bench.tick()),
                 Event::Flush => drop(bench.state.request_flush(bench.now)),
                 Event::Hurry => {
  let seconds = Duration::from_secs(1);

@@ -6,6 +6,7 @@ mod spool;
 mod starting;
 mod states;
 mod tries;
+mod watchdog;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -55,7 +56,7 @@ impl Exporter for Fake {
         self.concurrency
     }
 
-    fn export(&self, batch: &FinishedBatch, this_try: &Try, _timeout: Duration) -> Outcome {
+    fn export(&self, batch: &FinishedBatch, this_try: &Try, _timeout: Duration, _watch: Watch<'_>) -> Outcome {
         let attempt = this_try.attempt;
         let at_once = self.seen.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.seen.most_at_once.fetch_max(at_once, Ordering::SeqCst);
@@ -65,7 +66,7 @@ impl Exporter for Fake {
         outcome
     }
 
-    fn flush(&self, _timeout: Duration) -> bool {
+    fn flush(&self, _timeout: Duration, _watch: Watch<'_>) -> bool {
         self.seen.flushes.fetch_add(1, Ordering::SeqCst);
         true
     }

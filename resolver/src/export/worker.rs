@@ -227,20 +227,23 @@ impl Shared {
     fn act(&self, worker: usize, next: Next) -> (MutexGuard<'_, QueueState>, Vec<Note>, bool) {
         // Without one nobody works.
         let Some(exporter) = self.exporter.get() else { return (self.lock(), Vec::new(), true) };
+        let watch = |function, timeout| self.call_begins(worker, function, timeout);
         match next {
             Next::Export { batch, this_try, .. } => {
-                let outcome =
-                    contain(|| exporter.export(&batch, &this_try, self.export_timeout)).unwrap_or_else(|| {
-                        Outcome::Rejected { message: "the host's side of the call panicked".to_owned() }
-                    });
+                watch("export_batch", self.export_timeout);
+                let outcome = contain(|| exporter.export(&batch, &this_try, self.export_timeout, &watch));
+                let outcome = outcome.unwrap_or_else(|| Outcome::Rejected {
+                    message: "the host's side of the call panicked".to_owned(),
+                });
                 let mut state = self.lock();
                 let notes = state.export_returned(worker, outcome, Instant::now());
                 self.count(worker, exporter.as_ref(), state, notes)
             }
             Next::Flush { timeout } => {
-                let flushed = contain(|| exporter.flush(timeout)).unwrap_or(false);
+                watch("flush", timeout);
+                let flushed = contain(|| exporter.flush(timeout, &watch)).unwrap_or(false);
                 let mut state = self.lock();
-                let notes = state.flush_returned(worker, flushed, Instant::now());
+                let notes = state.flush_returned(worker, flushed);
                 self.count(worker, exporter.as_ref(), state, notes)
             }
             Next::ShutDownExporter { timeout } => {
@@ -251,6 +254,10 @@ impl Shared {
             }
             Next::Exit | Next::Wait(_) => (self.lock(), Vec::new(), true),
         }
+    }
+
+    fn call_begins(&self, worker: usize, function: &'static str, timeout: Duration) {
+        self.lock().call_begins(worker, function, timeout, Instant::now());
     }
 
     fn count<'a>(
@@ -266,6 +273,9 @@ impl Shared {
         self.work.notify_all();
         self.settled.notify_all();
         self.write(notes.drain(..));
+        // What it has said in this call: at the end of the process nobody comes by any more.
+        contain(|| exporter.tick());
+        self.call_begins(worker, "stats", Duration::ZERO);
         contain(|| exporter.count());
         let mut state = self.lock();
         notes.extend(state.count_returned(worker));

@@ -32,26 +32,38 @@ pub(super) enum WorkerState {
     /// `settled` once its batch was counted as lost although the call is still out; the outcome is then ignored.
     Exporting {
         entry: Entry,
-        since: Instant,
         probe: bool,
         settled: bool,
-        stuck: bool,
     },
     Flushing {
         id: u64,
-        since: Instant,
-        timeout: Duration,
-        stuck: bool,
     },
     /// Asks the plugin what it has counted, after each of the two calls above.
     Counting {
-        since: Instant,
         /// The flush after which it does, and whether that one succeeded.
         flushed: Option<(u64, bool)>,
-        stuck: bool,
     },
     ShuttingDown,
     Left,
+}
+
+/// A worker, and which function of the plugin's it is in.
+#[derive(Debug)]
+struct Worker {
+    state: WorkerState,
+    call: Option<Call>,
+}
+
+/// A call of the plugin's as the watchdog sees it. What we do ourselves before and after it is not its time: a disk and the
+/// application's logger may take as long as they like.
+#[derive(Debug)]
+struct Call {
+    function: &'static str,
+    since: Instant,
+    /// See [`WorkerStates::paused`], when it began.
+    paused: Duration,
+    timeout: Duration,
+    stuck: bool,
 }
 
 /// A call that the watchdog has found.
@@ -67,49 +79,71 @@ pub(super) struct Overrun {
 
 /// By worker index.
 #[derive(Debug)]
-pub(super) struct WorkerStates(Vec<WorkerState>);
+pub(super) struct WorkerStates {
+    workers: Vec<Worker>,
+    looked_at: Option<Instant>,
+    /// How long the process did not run, as far as the watchdog has seen: stopped, or with its machine. No call is at work then.
+    paused: Duration,
+}
+
+/// The watchdog looks more often than this, as long as the process runs.
+const LOOKS: Duration = Duration::from_secs(1);
 
 impl WorkerStates {
     pub(super) fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| WorkerState::Idle).collect())
+        let mut states = Self { workers: Vec::new(), looked_at: None, paused: Duration::ZERO };
+        states.grow(workers);
+        states
     }
 
     /// From here on there are so many, or as many as before if these are more.
     pub(super) fn grow(&mut self, workers: usize) {
-        self.0.resize_with(workers.max(self.0.len()), || WorkerState::Idle);
+        let idle = || Worker { state: WorkerState::Idle, call: None };
+        self.workers.resize_with(workers.max(self.workers.len()), idle);
     }
 
-    /// Changes what a worker is doing; returns what it did.
-    pub(super) fn change(&mut self, worker: usize, state: WorkerState) -> WorkerState {
-        match self.0.get_mut(worker) {
-            Some(place) => std::mem::replace(place, state),
-            None => WorkerState::Left,
+    /// Changes what a worker is doing; returns what it did, and whether that was found stuck. It is in no call from here on.
+    pub(super) fn change(&mut self, worker: usize, state: WorkerState) -> (WorkerState, bool) {
+        match self.workers.get_mut(worker) {
+            Some(place) => {
+                let stuck = place.is_stuck();
+                place.call = None;
+                (std::mem::replace(&mut place.state, state), stuck)
+            }
+            None => (WorkerState::Left, false),
+        }
+    }
+
+    /// A worker is about to call `function`, which is to come back within `timeout`.
+    pub(super) fn call_begins(&mut self, worker: usize, function: &'static str, timeout: Duration, now: Instant) {
+        let paused = self.paused;
+        if let Some(place) = self.workers.get_mut(worker) {
+            // What was found stuck is so until all that the worker does is over.
+            let stuck = place.is_stuck();
+            place.call = Some(Call { function, since: now, paused, timeout, stuck });
         }
     }
 
     /// Marks the calls that have overrun their time by more than `grace` as stuck, and returns those newly found.
-    pub(super) fn find_overruns(&mut self, now: Instant, export_timeout: Duration, grace: Duration) -> Vec<Overrun> {
-        let overdue = |since: Instant, timeout: Duration| now.saturating_duration_since(since) > timeout + grace;
+    pub(super) fn find_overruns(&mut self, now: Instant, grace: Duration) -> Vec<Overrun> {
+        if let Some(looked_at) = self.looked_at.replace(now) {
+            self.paused += now.saturating_duration_since(looked_at).saturating_sub(LOOKS);
+        }
         let mut found = Vec::new();
-        for state in &mut self.0 {
-            match state {
-                WorkerState::Exporting { entry, since, settled, stuck: stuck @ false, .. }
-                    if overdue(*since, export_timeout) =>
-                {
-                    *stuck = true;
-                    let lost = (!std::mem::replace(settled, true)).then(|| entry.clone());
-                    found.push(Overrun { call: "export_batch", timeout: export_timeout, lost });
-                }
-                WorkerState::Flushing { since, timeout, stuck: stuck @ false, .. } if overdue(*since, *timeout) => {
-                    *stuck = true;
-                    found.push(Overrun { call: "flush", timeout: *timeout, lost: None });
-                }
-                WorkerState::Counting { since, stuck: stuck @ false, .. } if overdue(*since, Duration::ZERO) => {
-                    *stuck = true;
-                    found.push(Overrun { call: "stats", timeout: Duration::ZERO, lost: None });
-                }
-                _ => {}
+        for Worker { state, call } in &mut self.workers {
+            let Some(call) = call.as_mut().filter(|call| !call.stuck) else { continue };
+            let paused = self.paused.saturating_sub(call.paused);
+            if now.saturating_duration_since(call.since).saturating_sub(paused) <= call.timeout.saturating_add(grace) {
+                continue;
             }
+            call.stuck = true;
+            let lost = match state {
+                WorkerState::Exporting { entry, settled, .. } => {
+                    (!std::mem::replace(settled, true)).then(|| entry.clone())
+                }
+                _ => None,
+            };
+            found.push(Overrun { call: call.function, timeout: call.timeout, lost });
         }
         found
     }
@@ -117,8 +151,8 @@ impl WorkerStates {
     /// Gives up on all batches that are in calls; returns those that had not been counted yet.
     pub(super) fn settle_all(&mut self) -> Vec<Entry> {
         let mut lost = Vec::new();
-        for state in &mut self.0 {
-            if let WorkerState::Exporting { entry, settled: settled @ false, .. } = state {
+        for worker in &mut self.workers {
+            if let WorkerState::Exporting { entry, settled: settled @ false, .. } = &mut worker.state {
                 *settled = true;
                 lost.push(entry.clone());
             }
@@ -128,7 +162,7 @@ impl WorkerStates {
 
     /// Batches in calls whose outcome still counts.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = &Entry> {
-        self.0.iter().filter_map(|state| match state {
+        self.workers.iter().filter_map(|worker| match &worker.state {
             WorkerState::Exporting { entry, settled: false, .. } => Some(entry),
             _ => None,
         })
@@ -136,38 +170,39 @@ impl WorkerStates {
 
     /// Whether a batch of this signal is in a call, be it a stuck one.
     pub(super) fn any_exporting(&self, signal: Signal) -> bool {
-        self.0.iter().any(|state| matches!(state, WorkerState::Exporting { entry, .. } if entry.batch.signal == signal))
+        let is_exporting =
+            |state: &WorkerState| matches!(state, WorkerState::Exporting { entry, .. } if entry.batch.signal == signal);
+        self.workers.iter().any(|worker| is_exporting(&worker.state))
     }
 
     pub(super) fn any_flushing(&self) -> bool {
-        self.0.iter().any(|state| matches!(state, WorkerState::Flushing { .. }))
+        self.workers.iter().any(|worker| matches!(worker.state, WorkerState::Flushing { .. }))
     }
 
     /// Whether a call is out that should have come back.
     pub(super) fn any_stuck(&self) -> bool {
-        self.0.iter().any(WorkerState::is_stuck)
+        self.workers.iter().any(Worker::is_stuck)
     }
 
     pub(super) fn all_left(&self) -> bool {
-        self.0.iter().all(|state| matches!(state, WorkerState::Left))
+        self.workers.iter().all(Worker::has_left)
     }
 
     pub(super) fn all_left_but(&self, worker: usize) -> bool {
-        self.0.iter().enumerate().all(|(index, state)| index == worker || matches!(state, WorkerState::Left))
+        self.workers.iter().enumerate().all(|(index, other)| index == worker || other.has_left())
     }
 
     pub(super) fn all_left_or_stuck(&self) -> bool {
-        self.0.iter().all(|state| matches!(state, WorkerState::Left) || state.is_stuck())
+        self.workers.iter().all(|worker| worker.has_left() || worker.is_stuck())
     }
 }
 
-impl WorkerState {
+impl Worker {
     fn is_stuck(&self) -> bool {
-        matches!(
-            self,
-            Self::Exporting { stuck: true, .. }
-                | Self::Flushing { stuck: true, .. }
-                | Self::Counting { stuck: true, .. }
-        )
+        self.call.as_ref().is_some_and(|call| call.stuck)
+    }
+
+    fn has_left(&self) -> bool {
+        matches!(self.state, WorkerState::Left)
     }
 }

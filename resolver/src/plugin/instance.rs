@@ -14,6 +14,7 @@ use super::calls::{MayThrow as _, exporting, inside};
 use super::credentials::{Credentials, Look};
 use super::handle::{Handle, milliseconds};
 use super::host_side::HostSide;
+use super::host_thread::PATIENCE;
 use super::reply::{Function, Reply};
 use super::secrets::Secrets;
 use super::set_up_code;
@@ -21,7 +22,7 @@ use super::{Complaint, PluginLibrary};
 use crate::config;
 use crate::counted::counted;
 use crate::diagnostics;
-use crate::export::{Exporter, FinishedBatch, Outcome, PluginCounts, Signal, Try};
+use crate::export::{Exporter, FinishedBatch, Outcome, PluginCounts, Signal, Try, Watch};
 
 /// When a plugin whose instance panicked gets a new one: after each of these pauses, and then never again, unless deaths lie
 /// so far back that they do not count any more.
@@ -148,7 +149,7 @@ impl Instance {
     /// The instance to call, a successor if it is time for one, or what to tell the queue.
     ///
     /// `cookie` is what the batch brought along: it is kept for the next try.
-    fn handle(&self, cookie: u64) -> Result<Arc<Handle>, Outcome> {
+    fn handle(&self, cookie: u64, watch: Watch<'_>) -> Result<Arc<Handle>, Outcome> {
         let mut life = self.life();
         match &life.stage {
             Stage::Working(handle) => return Ok(Arc::clone(handle)),
@@ -170,6 +171,7 @@ impl Instance {
         let config_json = life.config_json.clone();
         // Whoever asks how it is does not wait for a create.
         drop(life);
+        watch("create", PATIENCE);
         let created = Handle::create(&self.library, &self.host, &self.backend, &config_json, self.max_concurrency);
         let mut life = self.life();
         if !matches!(life.stage, Stage::Reviving) {
@@ -232,7 +234,7 @@ impl Instance {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn outcome(&self, handle: &Arc<Handle>, items: u32, reply: Reply) -> Outcome {
+    fn outcome(&self, handle: &Arc<Handle>, items: u32, reply: Reply, watch: Watch<'_>) -> Outcome {
         let message = self.host.redact(&reply.message);
         let (after, cookie) = (reply.retry_after, reply.retry_cookie);
         match reply.code {
@@ -240,7 +242,7 @@ impl Instance {
             TRACER_ERR_PARTIAL => partial(reply.rejected_items, items, message),
             TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after, cookie, message },
             TRACER_ERR_CREDENTIALS => {
-                let Renewal { after: at_least, what } = self.renew(handle);
+                let Renewal { after: at_least, what } = self.renew(handle, watch);
                 Outcome::Retry { after: after.max(at_least), cookie, message: format!("{message} ({what})") }
             }
             TRACER_ERR_PANIC => self.poisoned(handle, message),
@@ -250,7 +252,7 @@ impl Instance {
 
     /// The backend refuses the credentials: reads those from files anew, and makes the instance anew if they have changed.
     /// Says what came of it, for whoever reads why the batch waits.
-    fn renew(&self, handle: &Arc<Handle>) -> Renewal {
+    fn renew(&self, handle: &Arc<Handle>, watch: Watch<'_>) -> Renewal {
         let waits = |what: &str| Renewal { after: None, what: what.to_owned() };
         let Some(credentials) = &self.credentials else {
             return waits(
@@ -266,6 +268,7 @@ impl Instance {
         if !self.life().is_of(handle) {
             return waits("it has a new instance by now");
         }
+        watch("validate", PATIENCE);
         let (settings, secrets) = match files.look(&self.library, Instant::now()) {
             Look::Unchanged => return waits("what its `${file:}` references name has not changed"),
             Look::TooSoon(pause) => {
@@ -281,6 +284,7 @@ impl Instance {
         };
         self.host.has_secrets(secrets);
         let config_json = settings.to_string();
+        watch("create", PATIENCE);
         let created = Handle::create(&self.library, &self.host, &self.backend, &config_json, self.max_concurrency);
         let successor = match created {
             Ok(successor) => Arc::new(successor),
@@ -338,14 +342,15 @@ impl Exporter for Instance {
         self.max_concurrency as usize
     }
 
-    fn export(&self, batch: &FinishedBatch, this_try: &Try, timeout: Duration) -> Outcome {
+    fn export(&self, batch: &FinishedBatch, this_try: &Try, timeout: Duration, watch: Watch<'_>) -> Outcome {
         if !self.library.accepts(batch.signal) {
             return Outcome::Rejected { message: format!("its plugin takes no {}", batch.signal.name()) };
         }
-        let handle = match self.handle(this_try.cookie) {
+        let handle = match self.handle(this_try.cookie, watch) {
             Ok(handle) => handle,
             Err(outcome) => return outcome,
         };
+        watch("export_batch", timeout);
         let names: Vec<_> = batch.facts.services.iter().map(|name| tracer_str::new(name)).collect();
         let borrowed = lent(batch, this_try, &names);
         let mut error = tracer_error::new();
@@ -355,10 +360,10 @@ impl Exporter for Instance {
         let code = exporting(self.library.type_name(), "export_batch", || unsafe {
             export_batch(handle.raw(), &borrowed, timeout, &mut error)
         });
-        self.outcome(&handle, batch.item_count, Reply::new(Function::ExportBatch, code, &error))
+        self.outcome(&handle, batch.item_count, Reply::new(Function::ExportBatch, code, &error), watch)
     }
 
-    fn flush(&self, timeout: Duration) -> bool {
+    fn flush(&self, timeout: Duration, watch: Watch<'_>) -> bool {
         let Some(handle) = self.working() else { return true };
         let mut error = tracer_error::new();
         let call = tracer_call::within(milliseconds(timeout));
@@ -366,7 +371,7 @@ impl Exporter for Instance {
         // SAFETY: as in `export`.
         let code = exporting(self.library.type_name(), "flush", || unsafe { flush(handle.raw(), &call, &mut error) });
         // Only panics and messages matter here: there are no items to account for.
-        match self.outcome(&handle, 0, Reply::new(Function::Flush, code, &error)) {
+        match self.outcome(&handle, 0, Reply::new(Function::Flush, code, &error), watch) {
             Outcome::Exported => true,
             Outcome::Partial { message, .. }
             | Outcome::Retry { message, .. }

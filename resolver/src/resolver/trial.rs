@@ -110,14 +110,14 @@ impl BackendTrial {
             per_service: vec![(0, 1)],
             facts: BatchFacts::default(),
         };
-        let outcome = match instance.export(&batch, &Try::first(), settings.timeout) {
+        let outcome = match instance.export(&batch, &Try::first(), settings.timeout, &|_, _| ()) {
             Outcome::Exported => TrialOutcome::Exported,
             Outcome::Partial { message, .. } => TrialOutcome::Refused(message),
             Outcome::Retry { message, .. } => TrialOutcome::Failed(message),
             Outcome::Rejected { message } | Outcome::OutOfService { message } => TrialOutcome::Rejected(message),
         };
         let took = started.elapsed();
-        let flushed = instance.flush(settings.timeout);
+        let flushed = instance.flush(settings.timeout, &|_, _| ());
         instance.shutdown(settings.timeout);
         match outcome {
             TrialOutcome::Exported if !flushed => {

@@ -141,7 +141,7 @@ fn a_flush_waits_for_metrics_too_and_a_shutdown_lets_them_out() {
     assert!(bench.state.flush_result(id).is_none());
     bench.returns(0, Outcome::Exported);
     assert!(matches!(bench.state.next(0, bench.now), Next::Flush { .. }));
-    bench.state.flush_returned(0, true, bench.now);
+    bench.state.flush_returned(0, true);
     bench.state.count_returned(0);
     assert_eq!(bench.state.flush_result(id), Some(true));
     bench.offer_metrics(2, 100);

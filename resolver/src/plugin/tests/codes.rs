@@ -82,7 +82,7 @@ impl Sample {
 
     fn outcome(&self, code: i32) -> Outcome {
         let instance = self.created(&format!("e{code}")).unwrap();
-        instance.export(&batch_of(1, 1, &[(0, 23)]), &Try::first(), Duration::from_secs(1))
+        instance.export(&batch_of(1, 1, &[(0, 23)]), &Try::first(), Duration::from_secs(1), &unwatched)
     }
 }
 
@@ -146,7 +146,7 @@ fn each_code_of_each_function_means_what_the_table_of_the_header_says() {
         };
         assert_eq!(sample.outcome(code), expected, "export_batch");
 
-        let flushed = sample.created(&format!("f{code}")).unwrap().flush(Duration::from_secs(1));
+        let flushed = sample.created(&format!("f{code}")).unwrap().flush(Duration::from_secs(1), &unwatched);
         assert_eq!(flushed, code == 0, "flush");
         let ended = sample.created(&format!("s{code}")).unwrap().shutdown(Duration::from_secs(1));
         assert_eq!(ended, code == 0, "shutdown");
@@ -167,7 +167,7 @@ fn counters_are_shown_with_ok_alone_and_a_panic_in_stats_ends_the_instance() {
         assert_eq!(asked(&instance).is_some(), code == 0, "{code}");
         // Another takes its place.
         let batch = batch_of(1, 1, &[(0, 1)]);
-        assert_eq!(instance.export(&batch, &Try::first(), Duration::from_secs(1)), Outcome::Exported);
+        assert_eq!(instance.export(&batch, &Try::first(), Duration::from_secs(1), &unwatched), Outcome::Exported);
         let destroyed = asked(&sample.created("t0").unwrap()).unwrap().items_sent;
         assert_eq!(destroyed, u64::from(code >= 7), "after {code}");
     }
@@ -195,7 +195,7 @@ static tracer_code export_batch(tracer_instance *it, const tracer_batch *b, uint
     let said = |this_try: Try, facts: BatchFacts| {
         let (signal, body) = (Signal::Traces, vec![1]);
         let batch = FinishedBatch { id: 1, signal, body, start: 0, item_count: 7, per_service: Vec::new(), facts };
-        match instance.export(&batch, &this_try, Duration::from_secs(1)) {
+        match instance.export(&batch, &this_try, Duration::from_secs(1), &unwatched) {
             Outcome::Rejected { message } => message,
             other => panic!("{other:?}"),
         }
@@ -225,7 +225,8 @@ static tracer_code my_stats(const tracer_instance *it, tracer_stats *out)
     let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
     let rebirth = Rebirth { pauses: [Duration::ZERO; 3], forgotten_after: Duration::from_secs(600) };
     let instance = Instance::create(library, &backend("sample"), &json!({}), rebirth).unwrap();
-    let export = |spans| instance.export(&batch_of(1, 1, &[(0, spans)]), &Try::first(), Duration::from_secs(1));
+    let export =
+        |spans| instance.export(&batch_of(1, 1, &[(0, spans)]), &Try::first(), Duration::from_secs(1), &unwatched);
     let counted = || asked(&instance).map(|of| (of.items_sent, of.bytes_sent)).unwrap();
     export(5);
     assert_eq!(counted(), (5, 10));

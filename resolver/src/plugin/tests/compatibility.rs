@@ -53,7 +53,7 @@ fn a_plugin_of_abi_1_0_lives_its_whole_life_in_this_host() {
         per_service: vec![(0, 7)],
         facts: BatchFacts { oldest_start: 1, resources: 1, services: vec![Arc::from("orders")] },
     };
-    let tried = |this_try: Try| instance.export(&batch, &this_try, Duration::from_secs(1));
+    let tried = |this_try: Try| instance.export(&batch, &this_try, Duration::from_secs(1), &unwatched);
     let after = Some(Duration::from_millis(3));
     assert_eq!(tried(Try::first()), Outcome::Retry { after, cookie: 11, message: "once more".to_owned() });
     assert_eq!(tried(Try { attempt: 2, cookie: 11, is_last: true, ..Try::first() }), Outcome::Exported);
@@ -61,7 +61,7 @@ fn a_plugin_of_abi_1_0_lives_its_whole_life_in_this_host() {
         Outcome::Retry { message, .. } => assert!(message.starts_with("who are you?"), "{message}"),
         other => panic!("{other:?}"),
     }
-    assert!(instance.flush(Duration::ZERO));
+    assert!(instance.flush(Duration::ZERO, &unwatched));
     instance.count();
     assert_eq!(instance.counted().unwrap().items_sent, 7);
     assert!(instance.shutdown(Duration::from_secs(1)));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::{self, Source, Variables, load_with};
 use crate::export::test_words::{batch_of, eventually};
-use crate::export::{Exporter, Outcome, Try};
+use crate::export::{Exporter, Outcome, Try, Watch};
 
 /// Takes a batch if its token is "good", and says which instance it was. What happens is written to the log.
 const TOKENS: &str = r#"
@@ -115,12 +115,20 @@ impl Rotating {
     }
 
     fn export(&self) -> Outcome {
-        self.instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1))
+        self.export_watched(&unwatched)
+    }
+
+    fn export_watched(&self, watch: Watch<'_>) -> Outcome {
+        self.instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1), watch)
     }
 
     /// Why it is to be tried again.
     fn waits(&self) -> (Option<Duration>, String) {
-        match self.export() {
+        self.waits_watched(&unwatched)
+    }
+
+    fn waits_watched(&self, watch: Watch<'_>) -> (Option<Duration>, String) {
+        match self.export_watched(watch) {
             Outcome::Retry { after, cookie: 3, message } => (after, message),
             other => panic!("{other:?}"),
         }
@@ -147,9 +155,12 @@ fn a_token_that_was_rotated_makes_a_new_instance_and_the_batch_goes_out_with_it(
     let (_, message) = rotating.waits();
     assert_eq!(message, "401 of [redacted] (what its `${file:}` references name has not changed)");
     rotating.holds("good-token\n");
-    let (after, message) = rotating.waits();
+    let calls = Mutex::new(Vec::new());
+    let (after, message) = rotating.waits_watched(&|function, timeout| calls.lock().unwrap().push((function, timeout)));
     assert_eq!(message, "401 of [redacted] (its plugin was started anew with what the file says now)");
     assert_eq!(after, None);
+    let [short, long] = [1, 10].map(Duration::from_secs);
+    assert_eq!(*calls.lock().unwrap(), [("export_batch", short), ("validate", long), ("create", long)]);
     assert_eq!(rotating.export(), Outcome::Exported);
     eventually("the old one ended", || rotating.did().len() == 4);
     assert_eq!(rotating.did(), ["create old", "create goo", "shutdown old", "destroy old"]);
@@ -185,7 +196,7 @@ fn a_plugin_that_starts_slowly_with_a_new_token_keeps_nobody_waiting() {
         // The old one is asked meanwhile, as before; it is refused, as before.
         let (_, message) = rotating.waits();
         assert!(message.ends_with("(its plugin is being started anew at the moment)"), "{message}");
-        assert!(rotating.instance.flush(Duration::ZERO));
+        assert!(rotating.instance.flush(Duration::ZERO, &unwatched));
         assert!(rotating.instance.counted().is_none(), "it does not count");
         fs::write(&open, "").unwrap();
         assert!(starts.join().unwrap().ends_with("(its plugin was started anew with what the file says now)"));

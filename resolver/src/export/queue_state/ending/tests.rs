@@ -23,7 +23,7 @@ fn in_a_hurry_what_waits_goes_out_without_a_pause_and_the_queue_lives_on() {
     bench.returns(0, Outcome::Exported);
     assert!(!bench.state.has_left(bench.now), "the exporter may hold something back");
     assert!(matches!(bench.state.next(0, bench.now), Next::Flush { .. }));
-    bench.state.flush_returned(0, true, bench.now);
+    bench.state.flush_returned(0, true);
     bench.state.count_returned(0);
     assert!(bench.state.has_left(bench.now));
     bench.state.stop_hurrying(false);
