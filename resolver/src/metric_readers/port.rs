@@ -10,16 +10,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::prometheus::CONTENT_TYPE;
 use crate::own_descriptor::OwnDescriptor;
-use crate::quiet_thread;
+use crate::{diagnostics, quiet_thread};
 
-/// An open port. Dropped, it is closed.
+/// A port that is open, or is opened as soon as nobody else has it. Dropped, it is closed.
 pub(crate) struct Port {
     address: SocketAddr,
-    ended: Arc<AtomicBool>,
+    state: Arc<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a port and its thread share.
+struct State {
+    ended: AtomicBool,
+    /// Whether the thread has the port, and waits there.
+    listens: AtomicBool,
 }
 
 /// What one request may take.
@@ -28,37 +37,52 @@ struct Limits {
     /// From its first byte to the last of the answer.
     patience: Duration,
     longest_head: usize,
+    /// Between two tries to open a port that another process has, or our own of before until it has answered its last request.
+    pause: Duration,
 }
 
 /// No scraper's head is longer.
-const LIMITS: Limits = Limits { patience: Duration::from_secs(5), longest_head: 8 * 1024 };
+const LIMITS: Limits =
+    Limits { patience: Duration::from_secs(5), longest_head: 8 * 1024, pause: Duration::from_secs(5) };
 
 impl Port {
     /// Opens it. `text` is asked for each answer, on the port's thread; `None`: there is nobody any more who measures, and
-    /// the thread ends.
+    /// the thread ends. Where it cannot be opened now, `cannot` is told why, and it is tried again every five seconds.
     ///
     /// # Errors
     ///
-    /// What the system says: the port is taken, or not ours to take; or there is no thread.
-    pub(crate) fn open(address: SocketAddr, text: impl Fn() -> Option<String> + Send + 'static) -> io::Result<Self> {
-        Self::open_within(LIMITS, address, text)
+    /// What the system says when it gives no thread.
+    pub(crate) fn open(
+        address: SocketAddr,
+        text: impl Fn() -> Option<String> + Send + 'static,
+        cannot: impl FnOnce(&io::Error),
+    ) -> io::Result<Self> {
+        Self::open_within(LIMITS, address, text, cannot)
     }
 
     fn open_within(
         limits: Limits,
         address: SocketAddr,
         text: impl Fn() -> Option<String> + Send + 'static,
+        cannot: impl FnOnce(&io::Error),
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        let address = listener.local_addr()?;
-        let ended = Arc::new(AtomicBool::new(false));
-        let port = Self { address, ended: Arc::clone(&ended) };
-        let listener = OwnDescriptor::new(listener)?;
-        quiet_thread::spawn("tr-prometheus".to_owned(), move || serve(listener, address, limits, &ended, &text))?;
-        Ok(port)
+        let listener = bind(address);
+        // Port 0 is any that is free.
+        let opened = listener.as_ref().ok().and_then(|listener| listener.get().ok()?.local_addr().ok());
+        let address = opened.unwrap_or(address);
+        let state = Arc::new(State { ended: AtomicBool::new(false), listens: AtomicBool::new(listener.is_ok()) });
+        let (shared, listener) = (Arc::clone(&state), listener.map_err(|error| cannot(&error)).ok());
+        let serves = move || serve(listener, address, limits, &shared, &text);
+        let thread = quiet_thread::spawn("tr-prometheus".to_owned(), serves)?;
+        Ok(Self { address, state, thread: Some(thread) })
     }
 
-    /// Where it really is: port 0 is any that is free.
+    /// Whether it is open at this moment.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.listens.load(Ordering::Relaxed)
+    }
+
+    /// Where it really is.
     #[cfg(test)]
     fn address(&self) -> SocketAddr {
         self.address
@@ -67,35 +91,60 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        // Relaxed: the connection that follows is what the thread sees first.
-        self.ended.store(true, Ordering::Relaxed);
-        let (port, is_v4) = (self.address.port(), self.address.is_ipv4());
-        let any: IpAddr = if is_v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        let ip = if self.address.ip().is_unspecified() { any } else { self.address.ip() };
-        // The thread waits for a connection. Where none can be made, it ends with the next.
-        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, port), Duration::from_millis(100));
+        // Relaxed: the connection that follows, or the thread's being woken, is what it sees first.
+        self.state.ended.store(true, Ordering::Relaxed);
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        if self.is_open() {
+            let (port, is_v4) = (self.address.port(), self.address.is_ipv4());
+            let any: IpAddr = if is_v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            let ip = if self.address.ip().is_unspecified() { any } else { self.address.ip() };
+            // The thread waits for a connection. Where none can be made, it ends with the next.
+            let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, port), CLOSES);
+        }
+        // Whoever opens the next one would find it taken; but a request that is being answered is not waited for.
+        quiet_thread::join_until(thread, Instant::now() + CLOSES);
     }
 }
 
+/// How long the end of a port waits for its thread.
+const CLOSES: Duration = Duration::from_millis(100);
+
+fn bind(address: SocketAddr) -> io::Result<OwnDescriptor<TcpListener>> {
+    TcpListener::bind(address).and_then(OwnDescriptor::new)
+}
+
 fn serve(
-    mut listener: OwnDescriptor<TcpListener>,
+    mut listener: Option<OwnDescriptor<TcpListener>>,
     bound_to: SocketAddr,
     limits: Limits,
-    ended: &AtomicBool,
+    state: &State,
     text: &dyn Fn() -> Option<String>,
 ) {
-    loop {
+    while !state.ended.load(Ordering::Relaxed) {
+        let Some(open) = &listener else {
+            std::thread::park_timeout(limits.pause);
+            if state.ended.load(Ordering::Relaxed) {
+                return;
+            }
+            listener = bind(bound_to).ok();
+            if listener.is_some() {
+                state.listens.store(true, Ordering::Relaxed);
+                diagnostics::info(&format!("metrics for Prometheus are at http://{bound_to}/metrics from now on"));
+            }
+            continue;
+        };
         // None of the program's, where the socket's number is its own by now.
-        let accepted = listener.get().and_then(TcpListener::accept);
-        if ended.load(Ordering::Relaxed) {
+        let accepted = open.get().and_then(TcpListener::accept);
+        if state.ended.load(Ordering::Relaxed) {
             return;
         }
         let Ok(stream) = accepted.and_then(|(stream, _)| OwnDescriptor::new(stream)) else {
             // No file handle is free, as a rule, or the program has the port itself: not to be asked again at once.
             std::thread::sleep(Duration::from_millis(100));
-            if listener.get().is_err() {
-                if let Ok(anew) = TcpListener::bind(bound_to).and_then(OwnDescriptor::new) {
-                    listener = anew;
+            if open.get().is_err() {
+                if let Ok(anew) = bind(bound_to) {
+                    listener = Some(anew);
                 }
             }
             continue;
@@ -224,8 +273,14 @@ mod tests {
 
     const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+    fn opened(limits: Limits, text: impl Fn() -> Option<String> + Send + 'static) -> Port {
+        let port = Port::open_within(limits, SocketAddr::new(LOCAL, 0), text, |error| panic!("{error}")).unwrap();
+        assert!(port.is_open());
+        port
+    }
+
     fn open() -> Port {
-        Port::open(SocketAddr::new(LOCAL, 0), || Some("metric 1\n".to_owned())).unwrap()
+        opened(LIMITS, || Some("metric 1\n".to_owned()))
     }
 
     /// What is answered; empty if nothing is.
@@ -273,7 +328,7 @@ mod tests {
         let limits = Limits { patience: Duration::from_millis(500), ..LIMITS };
         let first = AtomicUsize::new(bytes);
         let text = move || Some("x".repeat(first.swap(1, Ordering::Relaxed)));
-        Port::open_within(limits, SocketAddr::new(LOCAL, 0), text).unwrap()
+        opened(limits, text)
     }
 
     fn connected(port: &Port) -> TcpStream {
@@ -293,7 +348,7 @@ mod tests {
     #[test]
     fn a_head_without_an_end_is_read_up_to_its_limit_however_much_time_there_is() {
         let limits = Limits { patience: HOUR, ..LIMITS };
-        let port = Port::open_within(limits, SocketAddr::new(LOCAL, 0), || Some(String::new())).unwrap();
+        let port = opened(limits, || Some(String::new()));
         let mut stream = connected(&port);
         stream.write_all(&vec![b'x'; 3 * LIMITS.longest_head]).unwrap();
         // Closed, be it with bytes of ours unread; not waited for.
@@ -344,7 +399,7 @@ mod tests {
             assert!(!is_first.swap(false, Ordering::Relaxed), "a panic that the test wants");
             Some("metric 1\n".to_owned())
         };
-        let port = Port::open(SocketAddr::new(LOCAL, 0), text).unwrap();
+        let port = opened(LIMITS, text);
         assert!(ask(&port, GOOD).starts_with("HTTP/1.1 500 "));
         assert!(ask(&port, GOOD).ends_with("\r\n\r\nmetric 1\n"));
     }
@@ -354,11 +409,41 @@ mod tests {
         let port = open();
         let address = port.address();
         drop(port);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while let Err(error) = TcpListener::bind(address) {
-            assert!(Instant::now() < deadline, "{error}");
+        TcpListener::bind(address).unwrap();
+    }
+
+    /// The process of before, or the port of before of this one, which is at a request still.
+    #[test]
+    fn a_port_that_another_has_is_opened_once_it_is_free() {
+        let other = TcpListener::bind((LOCAL, 0)).unwrap();
+        let (address, mut why) = (other.local_addr().unwrap(), None);
+        let limits = Limits { pause: Duration::from_millis(10), ..LIMITS };
+        let text = || Some("metric 1\n".to_owned());
+        let port = Port::open_within(limits, address, text, |error| why = Some(error.kind())).unwrap();
+        assert_eq!((why, port.is_open()), (Some(ErrorKind::AddrInUse), false));
+        drop(other);
+        let deadline = Instant::now() + LIMIT;
+        while !port.is_open() {
+            assert!(Instant::now() < deadline);
             std::thread::sleep(Duration::from_millis(5));
         }
+        assert!(ask(&port, GOOD).ends_with("metric 1\n"));
+    }
+
+    #[test]
+    fn a_port_that_another_has_is_given_up_at_once() {
+        let other = TcpListener::bind((LOCAL, 0)).unwrap();
+        let limits = Limits { pause: HOUR, ..LIMITS };
+        let port = Port::open_within(limits, other.local_addr().unwrap(), || None, |_| ()).unwrap();
+        let state = Arc::downgrade(&port.state);
+        drop(port);
+        let deadline = Instant::now() + LIMIT;
+        while state.upgrade().is_some() {
+            assert!(Instant::now() < deadline, "its thread is there still");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        other.set_nonblocking(true).unwrap();
+        assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the other was not disturbed");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,15 +64,21 @@ impl Reader {
         // The one of before is closed first: it may be the same number of another address.
         drop(here.take());
         let Some(address) = address else { return };
-        let opened = Port::open(address, text);
-        match &opened {
-            Ok(_) => diagnostics::info(&format!("metrics for Prometheus are at http://{address}/metrics")),
-            Err(error) => diagnostics::warn(&format!(
-                "Prometheus cannot ask this process for metrics: {address}: {error} (`prometheus` of [metrics]; several \
-                 processes cannot share one: `textfile` with {{pid}} gives each its own file)"
-            )),
+        let cannot = |error: &io::Error| {
+            diagnostics::warn(&format!(
+                "Prometheus cannot ask this process for metrics: {address}: {error}; it is tried again every five seconds \
+                 (`prometheus` of [metrics]; several processes cannot share one: `textfile` with {{pid}} gives each its own file)"
+            ));
+        };
+        let port = Port::open(address, text, cannot);
+        match &port {
+            Ok(port) if port.is_open() => {
+                diagnostics::info(&format!("metrics for Prometheus are at http://{address}/metrics"));
+            }
+            Ok(_) => {}
+            Err(error) => cannot(error),
         }
-        *here = Some((address, opened.ok()));
+        *here = Some((address, port.ok()));
     }
 
     /// Whether it is time to collect. Only the first who asks is told so.
