@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::known_code;
-use super::mapping::{self, Mapping};
+use super::mapping;
+use crate::loaded_modules::find_loaded_module;
 
 /// Lets go of the pages of our library and of the plugins, as far as they hold nothing but what is in their files. What is
 /// run or read of them after this comes back by itself, from the page cache.
@@ -21,7 +22,7 @@ pub(super) fn give_back() {
         let own = give_back as fn() as usize;
         let own = (!mapping::is_of_the_program(own)).then_some(own);
         let modules: Vec<usize> = own.into_iter().chain(known_code()).collect();
-        give_back_modules(&modules);
+        give_back_modules(&modules, &loaded_parts(&modules));
     });
 }
 
@@ -33,29 +34,52 @@ fn first(begun: &AtomicBool, work: impl FnOnce()) {
     }
 }
 
-/// Of the files that these addresses are mapped from.
-fn give_back_modules(addresses: &[usize]) {
+/// Of the files that these addresses are mapped from, what lies in `stays`, which is nobody's to unmap.
+///
+/// The program may map such a file for a moment itself, to read its symbols. By the time that is known here it may be gone, and
+/// the place be memory that the program writes to.
+fn give_back_modules(addresses: &[usize], stays: &[Range<usize>]) {
     let Ok(pages) = File::open("/proc/self/pagemap") else { return };
     for mapping in mapping::same_files(addresses).iter().filter(|mapping| !mapping.is_writable) {
-        for untouched in as_in_the_file(&pages, mapping) {
-            // SAFETY: memory that is mapped from a file, and was never written to: the kernel said so a moment ago, and
-            // nothing writes to what is mapped to be read only. The next access finds the same bytes there.
+        let part = |stay: &Range<usize>| mapping.range.start.max(stay.start)..mapping.range.end.min(stay.end);
+        for untouched in stays.iter().map(part).flat_map(|part| as_in_the_file(&pages, part)) {
+            // SAFETY: memory that is mapped from a file by the dynamic linker, for good, and was never written to: the kernel said
+            // so a moment ago, and nothing writes to what is mapped to be read only. The next access finds the same bytes there.
             unsafe { libc::madvise(untouched.start as *mut libc::c_void, untouched.len(), libc::MADV_DONTNEED) };
         }
     }
 }
 
-/// The parts of a mapping whose pages are the file's own. Pages that were changed are not: relocated ones, and those into
-/// which a debugger has put a breakpoint.
-fn as_in_the_file(pages: &File, mapping: &Mapping) -> Vec<Range<usize>> {
+/// Whole pages of the modules in which these addresses are, as the dynamic linker has them: ours and plugins, which are never
+/// unloaded.
+fn loaded_parts(addresses: &[usize]) -> Vec<Range<usize>> {
     let page = page_size();
-    let mut entries = vec![0; mapping.range.len() / page * ENTRY];
-    if pages.read_exact_at(&mut entries, (mapping.range.start / page * ENTRY) as u64).is_err() {
+    // Nothing may take memory while the linker is asked; what does not fit is not given back.
+    let mut parts = Vec::with_capacity(MOST_PARTS);
+    find_loaded_module(|module| {
+        if addresses.iter().any(|address| module.segments().any(|segment| segment.contains(address))) {
+            let room = parts.capacity() - parts.len();
+            parts.extend(module.segments().take(room).map(|of| of.start / page * page..of.end.next_multiple_of(page)));
+        }
+        false
+    });
+    parts
+}
+
+/// A module has four or five.
+const MOST_PARTS: usize = 256;
+
+/// The parts of what is mapped whose pages are the file's own. Pages that were changed are not: relocated ones, and those into
+/// which a debugger has put a breakpoint.
+fn as_in_the_file(pages: &File, mapped: Range<usize>) -> Vec<Range<usize>> {
+    let page = page_size();
+    let mut entries = vec![0; mapped.len() / page * ENTRY];
+    if pages.read_exact_at(&mut entries, (mapped.start / page * ENTRY) as u64).is_err() {
         return Vec::new();
     }
     let (entries, _) = entries.as_chunks::<ENTRY>();
     let mut runs: Vec<Range<usize>> = Vec::new();
-    for (start, entry) in (mapping.range.start..).step_by(page).zip(entries) {
+    for (start, entry) in (mapped.start..).step_by(page).zip(entries) {
         if is_changed(u64::from_ne_bytes(*entry)) {
             continue;
         }
@@ -155,6 +179,7 @@ mod tests {
     }
 
     const PAGES: usize = 64;
+    const EVERYWHERE: [Range<usize>; 1] = [0..usize::MAX];
 
     #[test]
     fn pages_of_a_file_are_given_back_and_come_again() {
@@ -162,9 +187,33 @@ mod tests {
         mapped.make_read_only();
         assert!((0..PAGES).all(|page| mapped.byte(page) == b'f'));
         assert_eq!(mapped.resident(), PAGES);
-        give_back_modules(&[mapped.start as usize]);
+        give_back_modules(&[mapped.start as usize], &EVERYWHERE);
         assert_eq!(mapped.resident(), 0);
         assert_eq!(mapped.byte(7), b'f');
+    }
+
+    /// It may be unmapped at any moment, and something else be at its place.
+    #[test]
+    fn what_somebody_else_has_mapped_of_the_same_file_is_left_alone() {
+        let mapped = Mapped::new();
+        mapped.make_read_only();
+        assert!((0..PAGES).all(|page| mapped.byte(page) == b'f'));
+        let start = mapped.start as usize;
+        let stays = start + 3 * mapped.page..start + 5 * mapped.page;
+        give_back_modules(&[start], &[stays, 0..mapped.page]);
+        assert_eq!(mapped.resident(), PAGES - 2);
+    }
+
+    #[test]
+    fn of_a_loaded_module_all_its_parts_stay() {
+        let code = libc::strlen as *const () as usize;
+        let parts = loaded_parts(&[code]);
+        assert!(parts.len() > 2 && parts.iter().any(|part| part.contains(&code)), "{parts:?}");
+        let mut mapped = mapping::same_files(&[code]);
+        mapped.retain(|mapping| {
+            !parts.iter().any(|part| part.start <= mapping.range.start && mapping.range.end <= part.end)
+        });
+        assert_eq!(mapped, []);
     }
 
     /// As a relocation is, or a breakpoint.
@@ -175,7 +224,7 @@ mod tests {
         mapped.write(5);
         mapped.make_read_only();
         assert!((1..5).all(|page| mapped.byte(page) == b'f'));
-        give_back_modules(&[mapped.start as usize]);
+        give_back_modules(&[mapped.start as usize], &EVERYWHERE);
         assert_eq!(mapped.resident(), 2);
         assert_eq!((mapped.byte(0), mapped.byte(1), mapped.byte(5)), (b'w', b'f', b'w'));
     }
@@ -185,7 +234,7 @@ mod tests {
         let mapped = Mapped::new();
         assert_eq!(mapped.byte(3), b'f');
         let before = mapped.resident();
-        give_back_modules(&[mapped.start as usize]);
+        give_back_modules(&[mapped.start as usize], &EVERYWHERE);
         assert_eq!(mapped.resident(), before);
     }
 
