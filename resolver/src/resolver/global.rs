@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ fn global() -> Result<&'static Resolver, ResolverError> {
         None => match wait(PATIENCE) {
             Some(loaded) => loaded,
             None => {
-                tell_once(&WAITED, "tracing is still being set up by another thread; this client is not traced");
+                tell_once(&WAITED, if is_forked_meanwhile() { FORKED } else { SLOW });
                 return Ok(off());
             }
         },
@@ -81,11 +81,15 @@ fn global() -> Result<&'static Resolver, ResolverError> {
 type Loaded = Result<Resolver, ResolverError>;
 
 static LOADED: OnceLock<Loaded> = OnceLock::new();
-/// A thread loads it, or has.
-static CLAIMED: AtomicBool = AtomicBool::new(false);
+/// The process of which a thread loads it, or has; 0: none.
+static CLAIMED: AtomicU32 = AtomicU32::new(0);
 static REENTERED: AtomicBool = AtomicBool::new(false);
-/// Somebody has waited in vain: in a process that was forked in the middle of it nobody loads any more.
+/// Somebody has waited in vain.
 static WAITED: AtomicBool = AtomicBool::new(false);
+
+const SLOW: &str = "tracing is still being set up by another thread; this client is not traced";
+const FORKED: &str = "this process was forked while its parent set tracing up, so its clients are not traced: fork before the first \
+    client is created, or after that";
 
 thread_local! {
     /// Whether this thread loads it: the application's logger, for one, may come back to us.
@@ -93,7 +97,13 @@ thread_local! {
 }
 
 fn claim() -> bool {
-    CLAIMED.compare_exchange(false, true, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    CLAIMED.compare_exchange(0, std::process::id(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
+/// Whoever loads it is a thread of the parent's, and may have held any lock of ours at the moment of the fork: nothing is loaded
+/// here any more.
+fn is_forked_meanwhile() -> bool {
+    LOADED.get().is_none() && ![0, std::process::id()].contains(&CLAIMED.load(Ordering::Relaxed))
 }
 
 /// `None`: the load panicked before; then another may try.
@@ -103,7 +113,7 @@ fn load() -> Option<&'static Loaded> {
         fn drop(&mut self) {
             LOADS.set(false);
             if LOADED.get().is_none() {
-                CLAIMED.store(false, Ordering::Relaxed);
+                CLAIMED.store(0, Ordering::Relaxed);
             }
         }
     }
@@ -116,7 +126,11 @@ fn load() -> Option<&'static Loaded> {
 
 fn wait(patience: Duration) -> Option<&'static Loaded> {
     let started = Instant::now();
-    while LOADED.get().is_none() && !WAITED.load(Ordering::Relaxed) && started.elapsed() < patience {
+    while LOADED.get().is_none()
+        && !WAITED.load(Ordering::Relaxed)
+        && !is_forked_meanwhile()
+        && started.elapsed() < patience
+    {
         sleep(Duration::from_millis(1));
     }
     LOADED.get()
@@ -156,5 +170,16 @@ mod tests {
         let started = Instant::now();
         assert!(wait(PATIENCE).is_none() && started.elapsed() < PATIENCE);
         WAITED.store(false, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn who_was_forked_while_another_thread_loads_waits_for_nobody() {
+        assert!(claim());
+        let is_well = crate::plugin::child_is_well(|| {
+            let started = Instant::now();
+            !global().unwrap().is_on() && started.elapsed() < PATIENCE
+        });
+        CLAIMED.store(0, Ordering::Relaxed);
+        assert!(is_well);
     }
 }
