@@ -85,15 +85,16 @@ fn ask(process: u32) -> Result<(u32, String), Failure> {
 
 fn ask_at(process: u32, file: &File) -> Result<(u32, String), Failure> {
     let failed = |error: io::Error| Failure::of_ours(format!("process {process} cannot be asked: {error}"));
-    // Two who ask at once ask the same, and have the same answer.
+    // Two who ask at once ask the same, and have the same answer; where one was a little later, it is that to the later one.
     let asked = number(file, 16).map_err(failed)?.wrapping_add(1);
     file.write_at(&asked.to_ne_bytes(), 16).map_err(failed)?;
+    let is_answered = || Ok(number(file, 20).map_err(failed)?.wrapping_sub(asked) < u32::MAX / 2);
     let started = Instant::now();
-    while number(file, 20).map_err(failed)? != asked {
+    while !is_answered()? {
         if !PathBuf::from(format!("/proc/{process}")).exists() {
             return Err(Failure::of_ours(format!("process {process} has ended before it answered")));
         }
-        if !is_looked_at(file).map_err(failed)? && number(file, 20).map_err(failed)? != asked {
+        if !is_looked_at(file).map_err(failed)? && !is_answered()? {
             return Err(nobody(process));
         }
         if started.elapsed() > PATIENCE {
@@ -171,14 +172,29 @@ fn number(file: &File, at: u64) -> io::Result<u32> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_a_process_answers_moves_no_cursor_of_who_asks() {
-        let text = "\x1b]0;mine\x07\x1b[2Junchanged\r\u{9b}8m\nline 2\r\n";
-        let numbers: [u32; 4] = [0, 1, 1, u32::try_from(text.len()).unwrap()];
+    /// A page with these numbers: asked, answered, outcome.
+    fn page(numbers: [u32; 3], text: &str) -> File {
+        let [asked, answered, outcome] = numbers;
+        let numbers = [asked, answered, outcome, u32::try_from(text.len()).unwrap()];
         let file = tempfile::tempfile().unwrap();
         let page = [&MAGIC[..], &[0; 8], &numbers.map(u32::to_ne_bytes).concat(), text.as_bytes()].concat();
         file.write_all_at(&page, 0).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_a_process_answers_moves_no_cursor_of_who_asks() {
+        let file = page([0, 1, 1], "\x1b]0;mine\x07\x1b[2Junchanged\r\u{9b}8m\nline 2\r\n");
         let answer = ask_at(std::process::id(), &file).map_err(|failed| failed.what);
         assert_eq!(answer, Ok((1, " ]0;mine  [2Junchanged  8m\nline 2".to_owned())));
+    }
+
+    #[test]
+    fn an_answer_to_who_asked_a_moment_later_is_one() {
+        // Another has asked between our wish and the process's look.
+        for (asked, answered) in [(6, 8), (u32::MAX - 1, 0)] {
+            let answer = ask_at(std::process::id(), &page([asked, answered, 0], "changed"));
+            assert_eq!(answer.map_err(|failed| failed.what), Ok((0, "changed".to_owned())));
+        }
     }
 }
