@@ -168,6 +168,15 @@ fn a_bound_client_is_its_service_s_whatever_the_topic_and_another_client_is_not(
 }
 
 #[test]
+fn of_two_bindings_of_one_configuration_the_last_counts() {
+    let traced = Traced::start(&["orders"], "[services.shop]\nproduces = [\"orders\"]\n[services.tool]\n");
+    let mut config = traced.apply(traced.bound_config("shop", None));
+    Instrumentation::new(traced.resolver()).service("tool").apply(&mut config).unwrap();
+    send(&config.create().unwrap(), record("orders"));
+    assert_eq!(traced.traces(), "tool: send orders\n");
+}
+
+#[test]
 fn binding_to_a_service_that_is_not_there_is_refused_and_names_those_that_are() {
     let traced = Traced::start(&["orders"], "[services.shop]\n[services.tool]\n");
     let refused = Instrumentation::new(traced.resolver()).service("shpo").apply(&mut traced.kafka.config());

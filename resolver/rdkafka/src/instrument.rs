@@ -64,7 +64,8 @@ impl Instrumentation {
         self
     }
 
-    /// Traces the clients that are created from `config`.
+    /// Traces the clients that are created from `config`. Where that was done before, for another service or resolver, this call
+    /// counts.
     ///
     /// # Errors
     ///
@@ -92,12 +93,11 @@ impl Instrumentation {
                 return Ok(());
             }
         };
-        let paths = match config.get(PROPERTY) {
-            Some(others) if others.split(';').any(|other| other == path) => others.to_owned(),
-            Some(others) if !others.is_empty() => format!("{others};{path}"),
-            _ => path,
-        };
-        config.set(PROPERTY, paths);
+        // The last call counts: librdkafka would take the first of ours, and say nothing of the others.
+        let paths = config.get(PROPERTY).unwrap_or_default().split(';');
+        let others = paths.filter(|other| !other.is_empty() && !bindings().any(|binding| binding.path == *other));
+        let paths: Vec<_> = others.chain([&*path]).collect();
+        config.set(PROPERTY, paths.join(";"));
         Ok(())
     }
 }
@@ -134,17 +134,19 @@ unsafe impl Sync for Binding {}
 /// child for ever.
 static BINDINGS: AtomicPtr<Binding> = AtomicPtr::new(std::ptr::null_mut());
 
+fn bindings() -> impl Iterator<Item = &'static Binding> {
+    // SAFETY: what the list holds was leaked in `path`.
+    let binding = |at: *const Binding| unsafe { at.as_ref() };
+    // Acquire: pairs with the release in `path`.
+    let latest = binding(BINDINGS.load(Ordering::Acquire));
+    std::iter::successors(latest, move |before| binding(before.next))
+}
+
 /// The shared object that leads to `resolver` and `service`; made at the first call for the two, or, by threads that
 /// are first at the same time, once for each of them.
 fn path(resolver: &Resolver, service: Option<usize>) -> std::io::Result<String> {
-    // Acquire: pairs with the release below.
-    let mut at = BINDINGS.load(Ordering::Acquire).cast_const();
-    // SAFETY: what the list holds was leaked below.
-    while let Some(binding) = unsafe { at.as_ref() } {
-        if binding.resolver.id() == resolver.id() && binding.service == service {
-            return Ok(binding.path.clone());
-        }
-        at = binding.next;
+    if let Some(known) = bindings().find(|known| known.resolver.id() == resolver.id() && known.service == service) {
+        return Ok(known.path.clone());
     }
     let binding = Box::into_raw(Box::new(Binding {
         resolver: resolver.clone(),

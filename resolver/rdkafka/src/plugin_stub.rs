@@ -12,8 +12,9 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// What the stub jumps to: librdkafka's `conf_init` with one more argument.
 pub(crate) type BoundConfInit = unsafe extern "C" fn(
@@ -26,8 +27,7 @@ pub(crate) type BoundConfInit = unsafe extern "C" fn(
 
 /// Writes a shared object whose `conf_init` calls `target` with `binding`, and gives the path to load it by.
 ///
-/// The file is never closed: its path is opened again at every client creation, and a reused descriptor number would
-/// make the dynamic linker return another library. Two pages for each binding, once per process.
+/// The file is never closed: its path is opened again at every client creation. Two pages for each binding, once per process.
 pub(crate) fn publish(target: BoundConfInit, binding: u64) -> io::Result<String> {
     let image = image(target as usize as u64, binding);
     let folders = [std::env::temp_dir(), "/var/tmp".into(), "/dev/shm".into()];
@@ -50,13 +50,7 @@ fn first_loadable<'a>(image: &[u8], places: impl Iterator<Item = Place<'a>>) -> 
             Place::Memory => memory_file(image),
             Place::Folder(folder) => temporary_file(image, folder),
         };
-        let loaded = file.and_then(|file| {
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-            loadable(&path)?;
-            std::mem::forget(file);
-            Ok(path)
-        });
-        match loaded {
+        match file.and_then(|file| loaded(&file, image)) {
             Ok(path) => return Ok(path),
             Err(error) => match place {
                 Place::Memory => refused.push_str(&format!("in memory: {error}")),
@@ -122,20 +116,58 @@ fn temporary_file(image: &[u8], folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Loads the object once, so that a refusal is known now and not when a client is created. It stays loaded.
-fn loadable(path: &str) -> io::Result<()> {
+/// Loads the object once, so that a refusal is known now and not when a client is created. It stays loaded; the path that it is
+/// loaded by.
+///
+/// The dynamic linker tells libraries apart by name first, and this name is a descriptor's number. A program that closes all
+/// descriptors, as daemons do, frees those of objects that are loaded: by such a number the linker would give the other one. So no
+/// number is used twice here, and what was given is looked at, since others use such names too.
+fn loaded(file: &File, image: &[u8]) -> io::Result<String> {
+    static LEAST: AtomicI32 = AtomicI32::new(FIRST_NUMBER);
+    loop {
+        let least = LEAST.load(Ordering::Relaxed);
+        // SAFETY: the descriptor is open, and F_DUPFD_CLOEXEC takes an int.
+        let number = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
+        if number < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just opened, and nobody else knows it.
+        let file = unsafe { OwnedFd::from_raw_fd(number) };
+        LEAST.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+        let path = format!("/proc/self/fd/{number}");
+        if load(&path, image)? {
+            std::mem::forget(file);
+            return Ok(path);
+        }
+    }
+}
+
+/// No program counts on this one, or on those above.
+const FIRST_NUMBER: libc::c_int = 64;
+
+/// Whether what the dynamic linker has under this path is the object.
+fn load(path: &str, image: &[u8]) -> io::Result<bool> {
     let mut path = path.as_bytes().to_vec();
     path.push(0);
     // SAFETY: NUL-terminated; the object has no constructors. `dlerror` gives a string that lives until the next call
     // of this thread.
-    unsafe {
-        if !libc::dlopen(path.as_ptr().cast(), libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE).is_null() {
-            return Ok(());
+    let conf_init = unsafe {
+        let object = libc::dlopen(path.as_ptr().cast(), libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE);
+        if object.is_null() {
+            let reason = libc::dlerror();
+            let reason =
+                if reason.is_null() { "no reason given".into() } else { CStr::from_ptr(reason).to_string_lossy() };
+            return Err(io::Error::other(reason.into_owned()));
         }
-        let reason = libc::dlerror();
-        let reason = if reason.is_null() { "no reason given".into() } else { CStr::from_ptr(reason).to_string_lossy() };
-        Err(io::Error::other(reason.into_owned()))
+        libc::dlsym(object, c"conf_init".as_ptr())
+    };
+    if conf_init.addr() as u64 % machine::PAGE != CODE {
+        return Ok(false);
     }
+    let length = machine::code(0, 0).len();
+    // SAFETY: code that is loaded for good; so much of it lies in one page with its beginning, by the comparison above.
+    let code = unsafe { std::slice::from_raw_parts(conf_init.cast::<u8>(), length) };
+    Ok(image.get(CODE as usize..).is_some_and(|image| image.starts_with(code)))
 }
 
 fn image(target: u64, binding: u64) -> Vec<u8> {
@@ -281,6 +313,19 @@ mod tests {
     fn each_binding_gets_an_object_that_calls_this_program_with_its_number() {
         let (first, second) = (publish(answer, 100).unwrap(), publish(answer, 200).unwrap());
         assert_eq!((call(&first), call(&second), call(&first)), (107, 207, 107));
+    }
+
+    /// Daemons close all descriptors that they do not know.
+    #[test]
+    fn an_object_whose_number_is_another_s_by_now_is_not_taken_for_it() {
+        let first = publish(answer, 400).unwrap();
+        let number: libc::c_int = first.rsplit('/').next().unwrap().parse().unwrap();
+        let image = image(answer as *const () as usize as u64, 500);
+        let second = memory_file(&image).unwrap();
+        // SAFETY: both are open; the first object is loaded, and needs its file no more.
+        assert_eq!(unsafe { libc::dup2(second.as_raw_fd(), number) }, number);
+        assert!(!load(&first, &image).unwrap(), "what is loaded by this name is the first");
+        assert_eq!((call(&first), call(&loaded(&second, &image).unwrap())), (407, 507));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -176,17 +176,19 @@ impl fmt::Display for UnknownService {
 
 impl std::error::Error for UnknownService {}
 
-/// Once in a process; to stderr where the program has no logger, as the engine does.
+/// Once in a process; to stderr where the program has no logger, as the engine does. Not by a `Once`: the application's logger may
+/// have a client of its own, and come back here.
 fn warn() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        if log::max_level() == log::LevelFilter::Off {
-            use std::io::Write as _;
-            // A closed stderr leaves nobody to tell.
-            let _ = writeln!(std::io::stderr(), "tracer-resolver: WARN: {WARNING}");
-        }
-        log::warn!(target: "tracer_resolver", "{WARNING}");
-    });
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if log::max_level() == log::LevelFilter::Off {
+        use std::io::Write as _;
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(std::io::stderr(), "tracer-resolver: WARN: {WARNING}");
+    }
+    log::warn!(target: "tracer_resolver", "{WARNING}");
 }
 
 const WARNING: &str = "Kafka clients are not traced on this platform: that takes Linux with glibc on x86_64 or aarch64. The program \
