@@ -3,12 +3,14 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::process::Command;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::{BackendServiceStats, BackendState, DropReason, Resolver};
 use words::receivers::{OtlpReceiver, Reply};
-use words::{LIMIT, Traced};
+use words::{LIMIT, Traced, child, run, send};
 
 /// Two backends for one service: `otlp`, which stays well, and `other`, which does not.
 fn traced(other: &str) -> Traced {
@@ -306,4 +308,29 @@ fn after_the_shutdown_messages_still_flow_and_their_spans_are_counted_as_dropped
     let (spans, _) = counted(traced.resolver(), "otlp");
     assert_eq!((spans.offered, spans.dropped.as_slice()), (200, &[(DropReason::ShutDown, 100)][..]), "{spans:?}");
     assert!(traced.resolver().shutdown(Duration::from_secs(5)), "the second call does nothing");
+}
+
+/// A limit of processes or of memory is reached. In a process of its own, whose memory ends short of one more thread.
+#[test]
+fn where_the_system_gives_no_more_threads_a_flush_and_the_shutdown_do_their_work_all_the_same() {
+    const TEST: &str = "where_the_system_gives_no_more_threads_a_flush_and_the_shutdown_do_their_work_all_the_same";
+    if let Some(resolver) = child::resolver() {
+        let producer: BaseProducer = words::traced_by(&resolver, child::kafka()).create().unwrap();
+        send(&producer, BaseRecord::to("orders").key("k").payload("p"));
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let bytes = 4096 * pages.split(' ').next().unwrap().parse::<u64>().unwrap() + (16 << 20);
+        let own = std::process::id().to_string();
+        let limited = Command::new("prlimit").args(["--pid", &own, &format!("--as={bytes}")]).status().unwrap();
+        assert!(limited.success());
+        let mut held = Vec::new();
+        while let Ok(thread) = Builder::new().spawn(std::thread::park) {
+            held.push(thread);
+        }
+        let is_well = resolver.flush(LIMIT) && resolver.shutdown(LIMIT);
+        std::process::exit(i32::from(!is_well));
+    }
+    let receiver = OtlpReceiver::start().unwrap();
+    let traced = traced(&otlp(&receiver));
+    run(&mut traced.again(TEST)).expect_success();
+    assert_eq!((traced.spans().len(), receiver.spans().len()), (1, 1));
 }

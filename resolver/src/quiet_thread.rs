@@ -21,9 +21,38 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 ///
 /// What the system says when it gives no thread (a limit reached, no memory).
 pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    // A new thread inherits the mask of its creator: blocked before it exists, there is no moment without.
+    quietly(|| builder(&name).spawn(body))
+}
+
+/// Does `action` for all of `many` at the same time, each on a thread of its own; whether all say yes. Every one is waited for,
+/// whatever the others say. Where the system gives no threads, they are done one after the other.
+pub(crate) fn all_at_once<T: Sync>(name: &str, many: &[T], action: impl Fn(&T) -> bool + Sync) -> bool {
+    if let [only] = many {
+        return action(only);
+    }
+    std::thread::scope(|scope| {
+        let action = &action;
+        let start = |one| quietly(|| builder(name).spawn_scoped(scope, move || action(one))).map_err(|_| one);
+        let started: Vec<_> = many.iter().map(start).collect();
+        let ended: Vec<_> = started
+            .into_iter()
+            .map(|one| match one {
+                Ok(thread) => thread.join().unwrap_or(false),
+                Err(one) => action(one),
+            })
+            .collect();
+        ended.into_iter().all(|ended| ended)
+    })
+}
+
+fn builder(name: &str) -> Builder {
+    Builder::new().name(name.replace('\0', ""))
+}
+
+/// A new thread inherits the mask of its creator: blocked before it exists, there is no moment without.
+fn quietly<T>(spawn: impl FnOnce() -> T) -> T {
     let callers_mask = block_signals();
-    let spawned = Builder::new().name(name.replace('\0', "")).spawn(body);
+    let spawned = spawn();
     restore_signals(&callers_mask);
     spawned
 }

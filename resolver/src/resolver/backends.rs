@@ -355,17 +355,7 @@ impl Backends {
         let table = self.table.load();
         table.current.iter().for_each(|destination| _ = destination.queue());
         let queues: Vec<_> = table.all().filter_map(|destination| destination.running()).collect();
-        match queues.as_slice() {
-            [] => true,
-            [only] => action(only),
-            many => std::thread::scope(|scope| {
-                let action = &action;
-                let threads: Vec<_> = many.iter().map(|queue| scope.spawn(move || action(queue))).collect();
-                // Every one is waited for, whatever the others say.
-                let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect();
-                ended.into_iter().all(|ended| ended)
-            }),
-        }
+        quiet_thread::all_at_once("tr-wait", &queues, |queue| action(queue))
     }
 }
 
