@@ -184,12 +184,11 @@ impl Rules {
 
     /// Why a topic is whose it is; nothing of one that these rules give to another.
     pub(super) fn reason(&self, topic: &CountedTopic) -> Option<String> {
-        let who = topic.who();
-        let belongs = self.belongs(&topic.name, &who);
-        if self.owner(belongs) != topic.owner {
-            return None;
-        }
-        Some(self.in_words().reason(&topic.name, &who, belongs, self.settings_of(belongs)))
+        topic.why(self.generation, |who| {
+            let belongs = self.belongs(&topic.name, who);
+            let is_its_own = self.owner(belongs) == topic.owner;
+            is_its_own.then(|| self.in_words().reason(&topic.name, who, belongs, self.settings_of(belongs)))
+        })
     }
 
     /// As whoever wrote the file has to see them.

@@ -30,6 +30,8 @@ pub(crate) struct CountedTopic {
     side: Side,
     /// Who met it first by the latest rules, and the generation of these.
     met: Swap<(Who, u64)>,
+    /// What [`CountedTopic::why`] has found, and by which rules, met under which.
+    why: Swap<Option<(u64, u64, Option<String>)>>,
     pub(crate) counters: Arc<TopicCounters>,
 }
 
@@ -76,7 +78,8 @@ impl TopicsCounted {
         };
         let counters = Arc::<TopicCounters>::default();
         let met = Swap::new(Arc::new((who.clone(), rules)));
-        let topic = CountedTopic { name: name.to_owned(), owner, side: who.side, met, counters: Arc::clone(&counters) };
+        let (name, why, side) = (name.to_owned(), Swap::new(Arc::default()), who.side);
+        let topic = CountedTopic { name, owner, side, met, why, counters: Arc::clone(&counters) };
         let _ = place.set(Box::new(topic));
         counters
     }
@@ -147,9 +150,19 @@ impl CountedTopic {
         self.side == side && self.owner == owner && self.name == name
     }
 
-    /// Who met it by the latest rules.
-    pub(crate) fn who(&self) -> Who {
-        self.met.load().0.clone()
+    /// Why it is whose it is, by the rules of this generation, for who met it by the latest rules. Found once: where there are
+    /// a thousand rules that are like it, that takes milliseconds, and it is asked for all topics every second.
+    pub(crate) fn why(&self, rules: u64, find: impl FnOnce(&Who) -> Option<String>) -> Option<String> {
+        let met = self.met.load();
+        let known = self.why.load();
+        match &*known {
+            Some((by, under, why)) if (*by, *under) == (rules, met.1) => why.clone(),
+            _ => {
+                let why = find(&met.0);
+                self.why.store(Arc::new(Some((rules, met.1, why.clone()))));
+                why
+            }
+        }
     }
 }
 
@@ -184,7 +197,14 @@ mod tests {
         let taken = counted.of("orders", &other, Owner::Traced(1), 2);
         assert!(Arc::ptr_eq(&before, &after) && !Arc::ptr_eq(&before, &taken));
         counted.of("orders", &who(Side::Produce), Owner::Traced(0), 0);
-        assert_eq!(counted.topics().next().unwrap().who().client_id, "d", "rules of before bring nobody back");
+        let why = |rules, found: &str| {
+            let find = |who: &Who| Some(format!("{found} {}", who.client_id));
+            counted.topics().next().unwrap().why(rules, find).unwrap()
+        };
+        assert_eq!(why(1, "first"), "first d", "rules of before bring nobody back");
+        assert_eq!((why(1, "second"), why(2, "third")), ("first d".to_owned(), "third d".to_owned()), "found once");
+        counted.of("orders", &who(Side::Produce), Owner::Traced(0), 2);
+        assert_eq!(why(2, "fourth"), "fourth c");
         before.sampled_out.raise();
         let stats = counted.stats(&["shop".to_owned(), "mail".to_owned()], |_| Some(String::new()));
         assert_eq!(stats.iter().map(|of| of.service.as_deref()).collect::<Vec<_>>(), [Some("shop")]);

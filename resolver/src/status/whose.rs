@@ -175,10 +175,14 @@ fn misspelt(pattern: &Pattern, topic: &str) -> Option<(usize, String)> {
     if text.len().max(topic.len()) > LONGEST_COMPARED {
         return None;
     }
-    let distance = strsim::damerau_levenshtein(text, topic);
-    let close = distance <= 1.max(text.chars().count().min(topic.chars().count()) / 3);
+    let (length, other) = (text.chars().count(), topic.chars().count());
+    let most = 1.max(length.min(other) / 3);
+    if length.abs_diff(other) > most {
+        return None;
+    }
+    let distance = strsim::osa_distance(text, topic);
     let differ = verb(distance as u64, "differs", "differ");
-    close.then(|| (distance, format!("but {} {differ}", counted(distance as u64, "character"))))
+    (distance <= most).then(|| (distance, format!("but {} {differ}", counted(distance as u64, "character"))))
 }
 
 /// Patterns of a constraint that are named.
