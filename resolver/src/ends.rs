@@ -15,6 +15,6 @@ mod at_exit;
 mod exit_handlers;
 mod last_client;
 
-pub(crate) use at_exit::watch;
 pub use at_exit::{EXIT_DEADLINE, before_exit, export_in_hand};
+pub(crate) use at_exit::{tell_which_plugin_ends_it, watch};
 pub(crate) use last_client::{closed, closing, is_end_unseen, opened};

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,16 +19,17 @@ pub fn is_in_plugin() -> bool {
     DEPTH.get() > 0 || thread_mark::is_marked()
 }
 
-/// In which call of which plugin this thread is, for a line about what it does there. Nothing in a child that a plugin has
-/// forked: that is a process of its own.
-pub(crate) fn place() -> Option<String> {
+/// Shows `show` in which call of which plugin this thread is, for a line about what it does there. Nothing in a child that a plugin
+/// has forked: that is a process of its own. Takes no memory and no lock.
+pub(crate) fn place<T>(show: impl FnOnce(&dyn Display) -> T) -> Option<T> {
     if !thread_mark::is_of_this_process() {
         return None;
     }
     match CURRENT.get() {
         // SAFETY: the call that put it there is under way on this thread, and has lent it.
-        Some(call) => Some(unsafe { call.as_ref() }.to_string()),
-        None => is_in_plugin().then(|| "a thread of a plugin".to_owned()),
+        Some(call) => Some(show(unsafe { call.as_ref() })),
+        None if is_in_plugin() => Some(show(&"a thread of a plugin")),
+        None => None,
     }
 }
 
@@ -39,8 +41,8 @@ pub(super) struct Call<'a> {
     pub(super) function: &'a str,
 }
 
-impl std::fmt::Display for Call<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} of plugin `{}`", self.function, self.plugin)
     }
 }
@@ -176,6 +178,7 @@ mod tests {
     #[test]
     fn a_thread_is_in_a_plugin_while_its_call_runs_and_after_a_panic_no_more() {
         let call = |body: &mut dyn FnMut() -> bool| inside("sample", "create", body);
+        let place = || place(|place| place.to_string());
         assert!(!is_in_plugin() && place().is_none());
         assert!(call(&mut || call(&mut is_in_plugin) && is_in_plugin()));
         assert!(call(&mut || place().as_deref() == Some("the create of plugin `sample`")));

@@ -18,6 +18,7 @@ use crate::batch::{BackendSet, Destinations, EndReporter, Outgoing, Pipeline};
 use crate::config::{Config, Problem, Report};
 use crate::counted::counted;
 use crate::diagnostics;
+use crate::ends;
 use crate::metric_readers::own;
 use crate::metrics::{Collected, Exemplars, Instruments};
 use crate::per_process::PerProcess;
@@ -448,6 +449,7 @@ impl Outgoing for Replaced {
 
 impl EndReporter for Shared {
     fn report_end(&self) {
+        ends::tell_which_plugin_ends_it();
         self.tell_sum(Moment::End);
         self.write_status(true);
     }

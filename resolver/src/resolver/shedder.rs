@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use log::Level;
@@ -21,6 +21,7 @@ use crate::tracer::shedding::Asker;
 /// See the module. The batch thread's, but for what is told at the end.
 pub(super) struct Shedder {
     asker: Asker,
+    /// Changed with `telling` locked.
     has_ended: AtomicBool,
     telling: PerProcess<Mutex<Telling>>,
 }
@@ -52,12 +53,12 @@ impl Shedder {
     /// Who takes nothing at the moment has no say beside one that does: the traces that it has no room for are another's. At
     /// the end nobody has any. `shed`: how many traces have not begun so far.
     fn look(&self, now: Instant, wishes: &[(&str, Wish)], shed: impl FnOnce() -> u64) -> Option<(Level, String)> {
+        let worst = worst(wishes);
+        let halvings = worst.map(|(_, wish)| wish.halvings).unwrap_or_default();
+        let mut telling = self.telling();
         if self.has_ended.load(Ordering::Relaxed) {
             return None;
         }
-        let worst = worst(wishes);
-        let halvings = worst.map(|(_, wish)| wish.halvings).unwrap_or_default();
-        let mut telling = self.telling.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if halvings != telling.halvings {
             telling.halvings = halvings;
             self.asker.ask(halvings.share());
@@ -83,8 +84,15 @@ impl Shedder {
 
     /// No more spans come: the queues want nothing any more.
     pub(super) fn end(&self) {
+        let telling = self.telling();
         self.has_ended.store(true, Ordering::Relaxed);
+        // Under the lock: a look that is under way has asked before, and none asks after.
         self.asker.ask(1.0);
+        drop(telling);
+    }
+
+    fn telling(&self) -> MutexGuard<'_, Telling> {
+        self.telling.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,6 +176,24 @@ mod tests {
             // A look that was late.
             shedder.look(Instant::now(), &[("a", wish(950, true))], || 0);
             before < 1.0 && after == 1.0 && shedding::now().0 == 1.0
+        }));
+    }
+
+    #[test]
+    fn a_look_that_is_under_way_at_the_end_keeps_no_trace_from_beginning_after_it() {
+        assert!(child_is_well(|| {
+            (0..2_000).all(|_| {
+                let (shedder, begin) = (Shedder::new(), std::sync::Barrier::new(2));
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        begin.wait();
+                        shedder.look(Instant::now(), &[("a", wish(900, true))], || 0);
+                    });
+                    begin.wait();
+                    shedder.end();
+                });
+                shedding::now().0 == 1.0
+            })
         }));
     }
 }
