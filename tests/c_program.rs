@@ -337,6 +337,27 @@ fn what_a_program_declares_reaches_its_edges() {
     }
 }
 
+/// A program that is not there: the process goes on. Preloaded the library sees the call, and cannot know that before.
+#[test]
+fn an_end_that_does_not_come_ends_no_processing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(edges) = c_program(folder.path(), "c/declares_edges.c", &[]) else { return };
+    for way in WayIn::EACH {
+        let traced = Traced::start(&["orders", "payments"], PROCESSING);
+        traced.send_numbered("orders", 1);
+        let ended = ended(&traced, way, &edges, &["exec"]);
+        let told = if matches!(way, WayIn::Preload) {
+            "tracer-resolver: WARN: the process is about to become another program, or to end by a signal, while 1 processing is not \
+             ended: if it does so, it has no span\n"
+        } else {
+            ""
+        };
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", told), "{way:?}");
+        let expected = "billing: process orders {type=Late} !Late\n  billing: send payments\n";
+        assert_eq!(draw_traces_with(&traced.spans(), &["error.type"]), expected, "{way:?}");
+    }
+}
+
 #[test]
 fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message() {
     let folder = tempfile::tempdir().unwrap();

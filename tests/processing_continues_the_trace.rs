@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::message::{Message, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver_rdkafka::Processing;
-use words::kafka::{assign, next_message};
+use words::kafka::{Kafka, assign, next_message};
 use words::{ORDERS_AND_BILLS, TRACEPARENT, Traced, send};
 
 fn bill(producer: &BaseProducer) {
@@ -153,6 +153,27 @@ fn several_consumers_of_one_partition_have_a_span_each_and_the_guard_takes_that_
         traced.traces_with(&["messaging.consumer.group.name"]),
         "shop: send orders\n  audit: receive orders {name=audit}\n  billing: process orders {name=billing}\n"
     );
+}
+
+/// A bridge, or two clusters whose topics are mirrored: the same topic, partition and offset, and another message.
+#[test]
+fn messages_of_two_clusters_at_one_place_are_each_processed_under_their_own_sender() {
+    let traced = Traced::start(&["orders"], ORDERS_AND_BILLS);
+    let other = Kafka::start(&["orders"]);
+    let clusters = [("here", &*traced.kafka), ("there", &other)];
+    let mut messages = clusters.map(|(name, kafka)| {
+        let producer: BaseProducer = traced.apply(kafka.config().set("client.id", name).clone()).create().unwrap();
+        send(&producer, BaseRecord::to("orders").key("k").payload("p"));
+        let consumer = traced.apply(kafka.consumer_config(name).set("client.id", name).clone());
+        next_message(&assign(&consumer, "orders"))
+    });
+    // The one that waits first is worked on last.
+    messages.reverse();
+    messages.iter().for_each(|message| drop(Processing::start_for(traced.resolver(), None, message)));
+    let of = |name: &str| format!("shop: send orders {{id={name}}}\n  billing: process orders {{id={name}}}\n");
+    let mut expected = [of("here"), of("there")];
+    expected.sort();
+    assert_eq!(traced.traces_with(&["messaging.client.id"]), expected.concat());
 }
 
 #[test]

@@ -42,6 +42,10 @@ int main(int count, char **words) {
         send_to(by, "payments", "v");
     }
     MUST(!rd_kafka_flush(by, 30000));
+    if (!strcmp(how, "exec")) {
+        MUST(execl("/no/such/program", "program", (char *)NULL) == -1);
+        ti_fail(processing, "Late", "there is no such program");
+    }
     if (strcmp(how, "open")) ti_end(processing);
     rd_kafka_message_destroy(order);
     MUST(!rd_kafka_consumer_close(from));

@@ -68,8 +68,8 @@ impl BatchThread {
     fn round(&mut self) {
         let (request, sealing) = (self.pipeline.request(), self.pipeline.takes_seal());
         let all = request.is_some() || sealing;
-        if request.is_some_and(|request| request.leave != Leave::Unseen) {
-            Leaving::before();
+        if let Some(request) = request {
+            Leaving::before(request.leave);
         }
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();

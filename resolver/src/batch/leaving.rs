@@ -51,7 +51,7 @@ pub(crate) struct Leaving {
 }
 
 /// What is done on the batch thread first of all when the process ends, or may.
-static BEFORE: OnceLock<fn()> = OnceLock::new();
+static BEFORE: OnceLock<fn(Leave)> = OnceLock::new();
 
 /// Of the time, for what is done when nothing more can leave: counting it, and saying so.
 const TO_TELL: Duration = Duration::from_millis(200);
@@ -119,14 +119,14 @@ impl Leaving {
     }
 
     /// Lets the batch thread call `before`, once for every request; the first that is given counts.
-    pub(crate) fn set_before(before: fn()) {
+    pub(crate) fn set_before(before: fn(Leave)) {
         let _ = BEFORE.set(before);
     }
 
-    /// Called by the batch thread when it has a request that is to be seen.
-    pub(crate) fn before() {
+    /// Called by the batch thread when it has a request.
+    pub(crate) fn before(leave: Leave) {
         if let Some(before) = BEFORE.get() {
-            before();
+            before(leave);
         }
     }
 

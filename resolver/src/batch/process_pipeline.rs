@@ -81,7 +81,7 @@ impl Pipeline {
     }
 
     /// Lets the batch thread call `before` first of all when the process ends, or may; the first that is given counts.
-    pub(crate) fn before_leaving(before: fn()) {
+    pub(crate) fn before_leaving(before: fn(Leave)) {
         Leaving::set_before(before);
     }
 

@@ -12,7 +12,7 @@
 //! Nothing here blocks or allocates: a slot that is busy on another thread is passed over, and then the span leaves at
 //! once as `receive`.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -22,6 +22,7 @@ use super::record::{EndedBy, FinishedSpan, SpanFlags};
 use super::span_fields::SpanFields;
 use super::span_origin::SpanOrigin;
 use super::trace_state_field::TraceStateField;
+use crate::tracer::SpanContext;
 use crate::zeroed::Zeroed;
 
 /// How long an unclaimed delivery waits before it leaves as `receive`.
@@ -253,7 +254,11 @@ impl ReceivedSpans {
     ///
     /// When several clients of this process read the same place, one handed over on the calling thread is preferred,
     /// among those that `accept` takes.
-    pub(crate) fn claim(&self, place: &Place<'_>, accept: impl Fn(&SpanOrigin) -> bool) -> Option<Claimed> {
+    pub(crate) fn claim(
+        &self,
+        place: &Place<'_>,
+        accept: impl Fn(&SpanOrigin, &FinishedSpan) -> bool,
+    ) -> Option<Claimed> {
         self.find(place, accept, |index, slot, held| {
             // SAFETY: alive, as `find` says.
             let origin = unsafe { SpanOrigin::shared(held.span.origin) };
@@ -265,6 +270,23 @@ impl ReceivedSpans {
         })
     }
 
+    /// Whether deliveries of several messages wait at `place`, which brought other contexts: of more than one cluster, then.
+    pub(crate) fn is_of_several(&self, place: &Place<'_>, accept: impl Fn(&SpanOrigin) -> bool) -> bool {
+        let first = Cell::new(None);
+        let differs = |span: &FinishedSpan| match (first.get(), span.brought()) {
+            (None, brought) => {
+                first.set(brought);
+                false
+            }
+            (Some(known), brought) => brought.is_some_and(|brought| match (known, brought) {
+                (Some(known), Some(brought)) => !SpanContext::is_same_span(&known, &brought),
+                (known, brought) => known.is_some() != brought.is_some(),
+            }),
+        };
+        let keep = |_, slot: &Slot, _: &mut Held| slot.state.store(HELD, Ordering::Release);
+        self.find(place, |origin, span| accept(origin) && differs(span), keep).is_some()
+    }
+
     /// Changes the delivery of the message at `place`, which goes on waiting; whether it still waits, among those that
     /// `accept` takes. `change` is given its extra, and gives the one that it has from then on. For an application's own call, as
     /// [`Self::claim`] is.
@@ -274,19 +296,23 @@ impl ReceivedSpans {
         accept: impl Fn(&SpanOrigin) -> bool,
         change: impl FnOnce(&mut FinishedSpan, &[u8], Arc<SpanOrigin>) -> Vec<u8>,
     ) -> bool {
-        let changed = self.find(place, accept, |index, slot, held| {
-            // SAFETY: alive, as `find` says.
-            let origin = unsafe { SpanOrigin::shared(held.span.origin) };
-            // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
-            let extra = unsafe { self.extra(index, &held.span) }.to_vec();
-            let changed = change(&mut held.span, &extra, origin);
-            if self.has_room_for(&changed) {
-                held.span.extra_len = changed.len() as u16;
-                // SAFETY: as above.
-                unsafe { self.set_extra(index, &changed) };
-            }
-            slot.state.store(HELD, Ordering::Release);
-        });
+        let changed = self.find(
+            place,
+            |origin, _| accept(origin),
+            |index, slot, held| {
+                // SAFETY: alive, as `find` says.
+                let origin = unsafe { SpanOrigin::shared(held.span.origin) };
+                // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
+                let extra = unsafe { self.extra(index, &held.span) }.to_vec();
+                let changed = change(&mut held.span, &extra, origin);
+                if self.has_room_for(&changed) {
+                    held.span.extra_len = changed.len() as u16;
+                    // SAFETY: as above.
+                    unsafe { self.set_extra(index, &changed) };
+                }
+                slot.state.store(HELD, Ordering::Release);
+            },
+        );
         changed.is_some()
     }
 
@@ -295,7 +321,7 @@ impl ReceivedSpans {
     fn find<T>(
         &self,
         place: &Place<'_>,
-        accept: impl Fn(&SpanOrigin) -> bool,
+        accept: impl Fn(&SpanOrigin, &FinishedSpan) -> bool,
         then: impl FnOnce(usize, &Slot, &mut Held) -> T,
     ) -> Option<T> {
         let at = Self::place(place.topic_hash, place.partition, place.offset);
@@ -313,7 +339,7 @@ impl ReceivedSpans {
                 let matches = held.span.partition == place.partition
                     && held.span.offset == place.offset
                     && (!only_this_thread || held.thread == this_thread)
-                    && origin.is_some_and(|origin| origin.topic() == place.topic && accept(origin));
+                    && origin.is_some_and(|origin| origin.topic() == place.topic && accept(origin, &held.span));
                 if matches {
                     return Some(then(index, slot, held));
                 }

@@ -197,6 +197,33 @@ impl FinishedSpan {
         (self.trace_flags & SpanContext::SAMPLED != 0).then_some(span)
     }
 
+    /// The context that its message brought; `None` within: it brought none. `None`: that is not known.
+    pub(crate) fn brought(&self) -> Option<Option<SpanContext>> {
+        if self.trace_id == [0; 16] {
+            return None;
+        }
+        let (trace_id, span_id, flags) = if self.kind == SpanKind::PassedOn {
+            (self.trace_id, self.span_id, self.passed_on_flags())
+        } else if self.link_span_id == [0; 8] {
+            (self.trace_id, self.parent_span_id, self.trace_flags)
+        } else {
+            (self.link_trace_id, self.link_span_id, self.trace_flags)
+        };
+        Some((span_id != [0; 8]).then_some(SpanContext { trace_id, span_id, flags }))
+    }
+
+    /// Whether it can be the span of a message whose headers say this: what it brought, or what was written there since for the
+    /// program to read.
+    pub(crate) fn came_with(&self, headers: Option<&SpanContext>) -> bool {
+        let own = SpanContext { trace_id: self.trace_id, span_id: self.span_id, flags: self.trace_flags };
+        self.brought().is_none_or(|brought| match (brought, headers) {
+            (brought, Some(headers)) => {
+                headers.is_same_span(&own) || brought.is_some_and(|brought| brought.is_same_span(headers))
+            }
+            (brought, None) => brought.is_none(),
+        })
+    }
+
     /// The flags of the context that [`FinishedSpan::passing_on`] was given.
     pub(crate) fn passed_on_flags(&self) -> u8 {
         self.outcome.0 as u8

@@ -33,9 +33,11 @@ impl Client {
     /// The application gets the message now.
     pub(super) fn deliver(&self, number: u64, message: &Message<'_>) {
         let claims = self.guards || declared_parents::declares();
-        if !claims {
-            // Whatever comes now, the thread has gone on.
+        if !self.guards {
+            // Whatever comes now, the thread has gone on: also from what it was handed before the program said what it processes.
             current_message::leave();
+        }
+        if !claims {
             thread_habits::handed_over(number);
         }
         if !self.guards {

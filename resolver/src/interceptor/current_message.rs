@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::incoming::{Incoming, repeats};
 use super::poll_counts::Poll;
-use super::{client_handles, event_loops, thread_habits};
+use super::{client_handles, declared_parents, event_loops, thread_habits};
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
 use crate::clock::Moment;
 use crate::per_process;
@@ -59,9 +59,15 @@ struct Carried {
 }
 
 thread_local!(static CURRENT: Cell<Option<CurrentMessage>> = const { Cell::new(None) });
+// The span ids that the messages which the thread was handed last have brought, and the place of the next.
+thread_local!(static BROUGHT: ([Cell<u64>; REMEMBERED], Cell<usize>) =
+    const { ([const { Cell::new(0) }; REMEMBERED], Cell::new(0)) });
 // Messages that the thread has sent under the current one.
 thread_local!(static SENT_UNDER: Cell<u32> = const { Cell::new(0) });
 thread_local!(static CARRIED: RefCell<Carried> = const { RefCell::new(Carried { trace_state: Vec::new(), baggage: Vec::new() }) });
+
+/// Messages of a thread of which it is known whether another one has brought the same context.
+const REMEMBERED: usize = 16;
 
 impl CurrentMessage {
     pub(super) fn new(context: SpanContext, since: Moment, consumer: u64) -> Self {
@@ -138,9 +144,23 @@ pub(super) fn begin<'a>(
         join_baggage(&mut carried.baggage, baggage);
     });
     if kept.is_ok() {
+        BROUGHT.with(|(places, next)| {
+            let at = next.get() % REMEMBERED;
+            next.set(at + 1);
+            if let Some(place) = places.get(at) {
+                place.set(message.brought.map_or(0, |brought| u64::from_ne_bytes(brought.span_id)));
+            }
+        });
         CURRENT.set(Some(message));
         SENT_UNDER.set(0);
     }
+}
+
+/// Whether the thread was handed another message lately that had brought this context: somebody has put the same one into several,
+/// and a record that forwards it may follow from any of them.
+fn is_brought_by_several(context: &SpanContext) -> bool {
+    let span_id = u64::from_ne_bytes(context.span_id);
+    BROUGHT.with(|(places, _)| places.iter().filter(|known| known.get() == span_id).count() > 1)
 }
 
 /// The current message.
@@ -175,21 +195,27 @@ pub(super) fn sends() {
 /// Calls `with` with what a send on this thread continues, if that is its current message.
 ///
 /// `forwarded` is what the record's own headers say: they win, unless they only repeat what the current message brought; then
-/// it is known that the record follows from that message. Without headers it is a guess, and made only where nothing speaks
+/// it is known that the record follows from that message, but where others have brought the same. Without headers it is a guess, and made only where nothing speaks
 /// against it. `topic` names what is sent. The send shows that the message is still being processed.
 pub(super) fn with_ambient<T>(
     forwarded: Option<&SpanContext>,
     topic: &CStr,
     with: impl FnOnce(&Incoming<'_>) -> T,
 ) -> Option<T> {
-    let message = CURRENT.get()?;
+    // What a program that says what it processes was handed before it said so is not guessed with either.
+    let message = CURRENT.get().filter(|_| !declared_parents::declares())?;
     let habitual = thread_habits::is_believed(message.consumer, message.poll.is_some());
     if !message.is_ambient || message.generation != per_process::generation() {
         return None;
     }
     let lasted = message.since.elapsed();
     let belongs = match forwarded {
-        Some(header) => repeats(header, &message.context, message.brought.as_ref()),
+        Some(header) if header.is_same_span(&message.context) => true,
+        Some(header) => {
+            let is_at_one = || habitual && !event_loops::at_work();
+            repeats(header, &message.context, message.brought.as_ref())
+                && (!is_brought_by_several(header) || is_at_one())
+        }
         None => message.is_cause(lasted, habitual),
     };
     if !belongs {
@@ -212,7 +238,7 @@ pub(super) fn with_ambient<T>(
 /// The same, of a send that was refused, without headers to be known: nothing is changed by it, and of several messages, which
 /// of them it is for is not guessed.
 pub(super) fn with_ambient_of_refused<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Option<T> {
-    let message = peek().filter(|message| message.is_ambient)?;
+    let message = peek().filter(|message| message.is_ambient && !declared_parents::declares())?;
     if !message.is_cause(message.since.elapsed(), thread_habits::is_at_one(message.consumer)) {
         return None;
     }
@@ -246,5 +272,75 @@ fn tell_of_too_many(topic: &CStr) {
                 topic.to_string_lossy()
             ),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::child_is_well;
+
+    fn context(of: u8) -> SpanContext {
+        SpanContext { trace_id: [of; 16], span_id: [of; 8], flags: 1 }
+    }
+
+    /// The thread is handed a message that brought the one, and whose span is the other.
+    fn handed_over(brought: u8, own: u8) {
+        thread_habits::handed_over(1);
+        let message = CurrentMessage::new(context(own), Moment::now(), 1);
+        begin(CurrentMessage { brought: Some(context(brought)), ..message }, None, &mut std::iter::empty());
+    }
+
+    /// Whose child a send with this context in its headers is.
+    fn sends(forwarded: u8) -> Option<u8> {
+        super::sends();
+        with_ambient(Some(&context(forwarded)), c"out", |incoming| {
+            incoming.context.map_or(0, |parent| parent.span_id[0])
+        })
+    }
+
+    fn on_a_thread_of_its_own(test: impl FnOnce() + Send + 'static) {
+        std::thread::spawn(test).join().unwrap();
+    }
+
+    #[test]
+    fn forwarded_headers_name_the_message_that_alone_brought_them() {
+        on_a_thread_of_its_own(|| {
+            handed_over(1, 11);
+            handed_over(2, 12);
+            handed_over(3, 13);
+            assert_eq!((sends(3), sends(13)), (Some(13), Some(13)));
+            assert_eq!((sends(1), sends(4)), (None, None), "another message's, and a stranger's");
+        });
+    }
+
+    /// Without `is_brought_by_several` all three sends are children of the last message.
+    #[test]
+    fn a_context_that_several_messages_have_brought_names_none_of_those_in_hand() {
+        on_a_thread_of_its_own(|| {
+            (11..=13).for_each(|own| handed_over(1, own));
+            assert_eq!((sends(1), sends(1), sends(1)), (None, None, None));
+            assert_eq!(sends(13), Some(13), "its own span");
+        });
+    }
+
+    #[test]
+    fn a_context_that_several_messages_have_brought_names_the_one_that_the_thread_is_at() {
+        on_a_thread_of_its_own(|| {
+            for own in 11..=13 {
+                handed_over(1, own);
+                assert_eq!(sends(1), Some(own));
+            }
+        });
+    }
+
+    #[test]
+    fn what_the_thread_was_handed_before_the_program_said_what_it_processes_is_no_cause_any_more() {
+        assert!(child_is_well(|| {
+            handed_over(1, 11);
+            let before = sends(1);
+            declared_parents::set_declares();
+            before == Some(11) && sends(1).is_none() && with_ambient_of_refused(|_| ()).is_none()
+        }));
     }
 }

@@ -20,7 +20,9 @@ use super::declared_parents::{self, Cause, Next, current, set_next, take_baggage
 use super::ended_causes::EndedCauses;
 use super::processing::{MessagePlace, Work};
 use crate::Resolver;
-use crate::batch::Pipeline;
+use crate::batch::{Leave, Pipeline};
+use crate::counted::{counted, verb};
+use crate::diagnostics;
 use crate::per_process::PerProcess;
 use crate::propagation::{SpanContext, parse_traceparent, write_traceparent};
 use crate::resolver::batches_are_wanted;
@@ -174,16 +176,40 @@ pub fn end_all() {
     drop(ended);
 }
 
-/// The same, on the batch thread, when the process may end and be seen no more. The thread that ends it may hold the lock.
-fn leave() {
+/// The same, on the batch thread, when the process ends; where it may go on, and its processings with it, they stay open, and it is
+/// said what is lost if it does not. The thread that ends it may hold the lock.
+fn leave(leave: Leave) {
+    if leave == Leave::Unseen {
+        return;
+    }
     for _ in 0..PATIENCE {
         if let Some(mut open) = OPEN.get().and_then(|open| open.try_lock().ok()) {
-            let ended = std::mem::take(&mut *open);
+            let (ended, many) = match leave {
+                Leave::OrNot => (HashMap::new(), open.len()),
+                _ => (std::mem::take(&mut *open), 0),
+            };
             drop(open);
             drop(ended);
+            if many > 0 {
+                tell_of_unfinished(many);
+            }
             return;
         }
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cold]
+fn tell_of_unfinished(many: usize) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        let many = many as u64;
+        diagnostics::warn(&format!(
+            "the process is about to become another program, or to end by a signal, while {} {} not ended: if it does so, {} no span",
+            counted(many, "processing"),
+            verb(many, "is", "are"),
+            verb(many, "it has", "they have"),
+        ));
     }
 }
 

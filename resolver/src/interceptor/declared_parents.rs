@@ -2,11 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::incoming::{Incoming, repeats};
+use super::route::topic_hash;
 use crate::per_process::PerProcess;
 use crate::propagation::{SpanContext, join_baggage};
 use crate::tracer::sampler::ParentSampling;
@@ -66,6 +69,10 @@ pub(super) struct Declared(Next);
 
 thread_local!(static CURRENT: RefCell<Option<Arc<Cause>>> = const { RefCell::new(None) });
 thread_local!(static NEXT: RefCell<Next> = const { RefCell::new(Next::Unsaid) });
+// When the send of which it was said was refused, and the topic's hash: the program may try again.
+thread_local!(static REFUSED: Cell<Option<(Instant, u64)>> = const { Cell::new(None) });
+/// For so long. Who gives the record up may send another one, of which nothing was said.
+const TRIES_AGAIN: Duration = Duration::from_secs(10);
 
 /// See `declared::declare`.
 pub(super) fn set_declares() {
@@ -87,23 +94,33 @@ pub(super) fn declares() -> bool {
 
 pub(super) fn set_next(next: Next) {
     SAYS_PARENTS.store(true, Ordering::Relaxed);
+    REFUSED.set(None);
     let _ = NEXT.try_with(|cell| cell.replace(next));
 }
 
-/// What was said of the send that is under way. To be asked once for each.
+/// What was said of the send to `topic` that is under way. To be asked once for each.
 #[inline]
-pub(super) fn of_this_send() -> Declared {
-    if SAYS_PARENTS.load(Ordering::Relaxed) { said() } else { Declared(Next::Unsaid) }
+pub(super) fn of_this_send(topic: &CStr) -> Declared {
+    if SAYS_PARENTS.load(Ordering::Relaxed) { said(topic) } else { Declared(Next::Unsaid) }
 }
 
-/// The same of a send that was refused: what was said stays, for the program may try again.
-pub(super) fn of_refused_send() -> Declared {
+/// The same of a send that was refused: what was said stays for a while, for the program may try again.
+pub(super) fn of_refused_send(topic: &CStr) -> Declared {
     let next = NEXT.try_with(|next| next.borrow().clone()).unwrap_or_default();
+    if matches!(next, Next::Said(..)) {
+        REFUSED.set(Some((Instant::now(), hash_of(topic))));
+    }
     with_current(next)
 }
 
-fn said() -> Declared {
-    with_current(NEXT.try_with(RefCell::take).unwrap_or_default())
+fn said(topic: &CStr) -> Declared {
+    let next = NEXT.try_with(RefCell::take).unwrap_or_default();
+    let is_the_same = |(at, refused): (Instant, u64)| refused == hash_of(topic) && at.elapsed() <= TRIES_AGAIN;
+    if REFUSED.take().is_none_or(is_the_same) { with_current(next) } else { with_current(Next::Unsaid) }
+}
+
+fn hash_of(topic: &CStr) -> u64 {
+    topic_hash(&topic.to_string_lossy())
 }
 
 fn with_current(next: Next) -> Declared {
@@ -172,4 +189,44 @@ fn baggage_place(span_id: [u8; 8]) -> usize {
 
 pub(super) fn current() -> Option<Arc<Cause>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> Next {
+        let cause = Cause {
+            number: 0,
+            context: SpanContext { trace_id: [1; 16], span_id: [1; 8], flags: 1 },
+            remote: false,
+            brought: None,
+            is_answer: false,
+            trace_state: Vec::new(),
+            baggage: Vec::new(),
+        };
+        Next::Said(Some(Arc::new(cause)), 0)
+    }
+
+    fn is_said(declared: &Declared) -> bool {
+        declared.with_parent(None, |_| ()).is_some()
+    }
+
+    #[test]
+    fn what_was_said_of_a_send_that_was_refused_is_for_the_same_send_only() {
+        std::thread::spawn(|| {
+            set_next(cause());
+            assert!(is_said(&of_refused_send(c"orders")) && is_said(&of_refused_send(c"orders")));
+            assert!(is_said(&of_this_send(c"orders")) && !is_said(&of_this_send(c"orders")), "tried again");
+            set_next(cause());
+            of_refused_send(c"orders");
+            assert!(!is_said(&of_this_send(c"others")) && !is_said(&of_this_send(c"orders")), "given up");
+            set_next(cause());
+            of_refused_send(c"orders");
+            set_next(cause());
+            assert!(is_said(&of_this_send(c"others")), "said anew");
+        })
+        .join()
+        .unwrap();
+    }
 }

@@ -15,7 +15,7 @@ use super::consumer::{consumer_span, trace_state_of};
 use super::headers::is_baggage;
 use super::incoming::Incoming;
 use super::late_messages;
-use super::route::topic_hash;
+use super::route::{has_several_consumers, topic_hash};
 use crate::Resolver;
 use crate::batch::{
     Claimed, Field, FinishedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TraceStateField,
@@ -165,7 +165,8 @@ impl Work {
     ) -> Option<Self> {
         let place = place.with_hash();
         let mut buffer = TraceStateBuffer::new();
-        let claimed = claim(shared, &place, service)
+        let brought = || context_of(shared, &place, headers.clone(), service);
+        let claimed = claim(shared, &place, service, brought)
             .or_else(|| unclaimed(shared, &place, headers.map(shorter), service, &mut buffer))?;
         Some(Self::begin(claimed))
     }
@@ -173,7 +174,7 @@ impl Work {
     /// Takes the message's delivery. `Err` says whether the message is somebody's although it is gone.
     pub(super) fn of_delivery(shared: &Arc<Shared>, place: MessagePlace<'_>) -> Result<Self, bool> {
         let place = place.with_hash();
-        match claim(shared, &place, None) {
+        match claim(shared, &place, None, || None) {
             Some(claimed) => Ok(Self::begin(claimed)),
             None => Err(clientless_routes::route(shared, place.topic, None)
                 .is_some_and(|route| route.traced().is_some_and(|traced| traced.spans || traced.measured.is_some()))),
@@ -218,18 +219,7 @@ impl Work {
 
     /// The context that the message brought, if it brought one.
     pub(super) fn brought(&self) -> Option<SpanContext> {
-        if self.is_only_measured() {
-            return None;
-        }
-        if self.is_passed_on() {
-            return Some(self.context());
-        }
-        let (trace_id, span_id) = if self.span.link_span_id == [0; 8] {
-            (self.span.trace_id, self.span.parent_span_id)
-        } else {
-            (self.span.link_trace_id, self.span.link_span_id)
-        };
-        (span_id != [0; 8]).then_some(SpanContext { trace_id, span_id, flags: self.span.trace_flags })
+        self.span.brought().flatten()
     }
 
     pub(super) fn trace_state(&self) -> Option<&str> {
@@ -299,14 +289,38 @@ impl Work {
     }
 }
 
-/// The delivery that waits for this message.
-fn claim(shared: &Arc<Shared>, place: &Place<'_>, service: Option<usize>) -> Option<Claimed> {
+/// The delivery that waits for this message. Two clusters may have messages at the same place: then it is the one that came with
+/// what the message's headers say by `brought`, and none where nobody knows that.
+fn claim(
+    shared: &Arc<Shared>,
+    place: &Place<'_>,
+    service: Option<usize>,
+    brought: impl FnOnce() -> Option<Option<SpanContext>>,
+) -> Option<Claimed> {
     let accept = |origin: &SpanOrigin| {
         // A service's number alone could be that of another resolver's service.
         origin.backend_set().resolver() == shared.id()
             && service.is_none_or(|service| origin.service() == service as u32)
     };
-    Pipeline::current().received_spans()?.claim(place, accept)
+    let received_spans = Pipeline::current().received_spans()?;
+    if !(has_several_consumers() && received_spans.is_of_several(place, accept)) {
+        return received_spans.claim(place, |origin, _| accept(origin));
+    }
+    let brought = brought()?;
+    received_spans.claim(place, |origin, span| accept(origin) && span.came_with(brought.as_ref()))
+}
+
+/// What a message's headers say; `None`: it is nobody's.
+fn context_of<'a>(
+    shared: &Arc<Shared>,
+    place: &Place<'_>,
+    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
+    service: Option<usize>,
+) -> Option<Option<SpanContext>> {
+    let route = clientless_routes::route(shared, place.topic, service)?;
+    let traced = route.traced()?;
+    let mut buffer = TraceStateBuffer::new();
+    Some(Incoming::of(&extract(headers.map(shorter), &traced.extract, &mut buffer)).context)
 }
 
 /// A message that no delivery of ours waits for: its span begins here, by the rules for its topic.

@@ -39,7 +39,7 @@ impl Client {
         // A message that was given up without a word to us had this address before.
         self.unmarked.take(message.address());
         sent_spans::forget(message.address());
-        let declared = declared_parents::of_this_send();
+        let declared = declared_parents::of_this_send(message.topic());
         let Some(route) = self.route(number, message) else { return };
         let Some(traced) = route.traced() else { return route.counters().without_span.raise() };
         if !traced.spans {

@@ -160,7 +160,7 @@ impl Client {
         if self.sees_context && with_current_span(make).is_some() {
             return;
         }
-        let declared = declared_parents::of_refused_send();
+        let declared = declared_parents::of_refused_send(topic);
         if declared.with_parent(None, make).or_else(|| with_ambient_of_refused(make)).is_none() {
             make(&Incoming::NOTHING);
         }

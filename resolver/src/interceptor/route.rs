@@ -265,9 +265,15 @@ pub(crate) fn topic_hash(topic: &str) -> u64 {
 
 /// A fresh number for every client, so that clients that read the same place do not displace each other.
 pub(super) fn next_client() -> usize {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed) as usize
+    CONSUMERS.fetch_add(1, Ordering::Relaxed) as usize
 }
+
+/// Whether the process has made more than one consumer.
+pub(super) fn has_several_consumers() -> bool {
+    CONSUMERS.load(Ordering::Relaxed) > 1
+}
+
+static CONSUMERS: AtomicU64 = AtomicU64::new(0);
 
 /// What semantic conventions say where there is no better name.
 const OTHER: &str = "_OTHER";
