@@ -122,6 +122,8 @@ pub(crate) enum Outcome {
         after: Option<Duration>,
         /// What the next try is to be told, a number of the backend's; 0 if nothing.
         cookie: u64,
+        /// Whether something of the batch may be there all the same.
+        may_be_stored: bool,
         /// What went wrong.
         message: String,
     },

@@ -226,7 +226,7 @@ fn a_backend_that_is_not_to_shed_asks_for_nothing_and_one_that_fails_is_not_hear
     let wish = bench.state.wish(None, bench.now);
     assert!(wish.is_heard && !wish.halvings.is_none());
     bench.export(0);
-    bench.returns(0, Outcome::Retry { after: None, cookie: 0, message: "503".to_owned() });
+    bench.returns(0, Outcome::Retry { after: None, cookie: 0, may_be_stored: false, message: "503".to_owned() });
     let wish = bench.state.wish(None, bench.now);
     assert!(!wish.is_heard && !wish.halvings.is_none());
     let mut settings = super::test_words::backend("b");

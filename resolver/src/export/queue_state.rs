@@ -322,8 +322,9 @@ impl QueueState {
             Outcome::OutOfService { .. } => {
                 self.end(&entry, Settlement::Refused(DropReason::OutOfService), now);
             }
-            Outcome::Retry { after, cookie, message } => {
+            Outcome::Retry { after, cookie, may_be_stored, message } => {
                 let entry = Entry { cookie, ..entry };
+                self.news.extend(entry.slot.clone().map(|slot| News::Waits { slot, may_be_stored }));
                 notes.extend(self.retry_later(entry, after, probe, &message, now));
             }
         }
@@ -459,7 +460,6 @@ impl QueueState {
         now: Instant,
     ) -> Option<Note> {
         let signal = entry.batch.signal;
-        self.news.extend(entry.slot.clone().map(News::Waits));
         let queue = self.signals.of(signal);
         let (pause, first) = queue.circuit.failed(now, server_wish, probe);
         let hopeless = queue.circuit.is_hopeless();

@@ -89,7 +89,12 @@ impl Bench {
 }
 
 pub(super) fn busy() -> Outcome {
-    Outcome::Retry { after: None, cookie: 0, message: "503".to_owned() }
+    Outcome::Retry { after: None, cookie: 0, may_be_stored: false, message: "503".to_owned() }
+}
+
+pub(super) fn busy_for(seconds: u64) -> Outcome {
+    let after = Some(Duration::from_secs(seconds));
+    Outcome::Retry { after, cookie: 0, may_be_stored: false, message: "429".to_owned() }
 }
 
 pub(super) fn assert_adds_up(state: &QueueState, capacity: usize) {
@@ -193,7 +198,7 @@ fn retry_after_is_respected() {
     let mut bench = Bench::new(1);
     bench.offer(1);
     bench.export(0).unwrap();
-    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(30)), cookie: 0, message: "429".to_owned() });
+    bench.returns(0, busy_for(30));
     bench.wait(29);
     assert_eq!(bench.export(0), None);
     bench.wait(1);
@@ -358,7 +363,7 @@ fn shutting_down_gives_a_failing_backend_one_last_try_without_a_pause() {
     assert_eq!(bench.export(0), None, "the pause");
     bench.wait(1);
     assert_eq!(bench.export(0), Some((1, 2)));
-    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), cookie: 0, message: String::new() });
+    bench.returns(0, busy_for(20));
     assert_eq!(bench.export(0), None, "the pause that the server wants");
     bench.state.begin_shutdown(bench.now + Duration::from_secs(4), bench.now + Duration::from_secs(5));
     assert_eq!(bench.export(0), Some((1, 3)));
@@ -456,7 +461,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         4 => Just(Outcome::Exported),
         2 => any::<u32>().prop_map(|rejected_items| Outcome::Partial { rejected_items, message: String::new() }),
         4 => prop::option::of((0..100_u64).prop_map(Duration::from_secs))
-            .prop_map(|after| Outcome::Retry { after, cookie: 0, message: String::new() }),
+            .prop_map(|after| Outcome::Retry { after, cookie: 0, may_be_stored: false, message: String::new() }),
         2 => Just(Outcome::Rejected { message: String::new() }),
         1 => Just(Outcome::OutOfService { message: String::new() }),
     ]

@@ -127,7 +127,8 @@ fn as_many_calls_run_at_once_as_both_sides_allow() {
 #[test]
 fn a_batch_is_retried_until_the_backend_takes_it() {
     let (queue, seen) = start(1, |_, attempt| {
-        if attempt < 4 { Outcome::Retry { after: None, cookie: 0, message: "busy".into() } } else { Outcome::Exported }
+        let busy = || Outcome::Retry { after: None, cookie: 0, may_be_stored: false, message: "busy".into() };
+        if attempt < 4 { busy() } else { Outcome::Exported }
     });
     queue.offer(batch_of(7, 10, &[(0, 1)]));
     assert!(queue.flush(within(5000)));
@@ -255,6 +256,7 @@ fn a_pause_ends_when_the_queue_is_shut_down() {
         behave: Box::new(|_, _| Outcome::Retry {
             after: Some(Duration::from_secs(20)),
             cookie: 0,
+            may_be_stored: false,
             message: "429".into(),
         }),
     };

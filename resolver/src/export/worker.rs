@@ -216,7 +216,7 @@ impl Shared {
         for news in news {
             match news {
                 News::Done(slot) => store.is_done(&slot),
-                News::Waits(slot) => store.waits(&slot),
+                News::Waits { slot, may_be_stored } => store.waits(&slot, may_be_stored),
                 News::Parked(slot, batch) => store.is_parked(&slot, &batch),
             }
         }

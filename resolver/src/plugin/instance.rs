@@ -150,6 +150,8 @@ impl Instance {
     ///
     /// `cookie` is what the batch brought along: it is kept for the next try.
     fn handle(&self, cookie: u64, watch: Watch<'_>) -> Result<Arc<Handle>, Outcome> {
+        // Nothing comes of this try; what came of those before is known.
+        let may_be_stored = false;
         let mut life = self.life();
         match &life.stage {
             Stage::Working(handle) => return Ok(Arc::clone(handle)),
@@ -159,12 +161,12 @@ impl Instance {
                 let pause = again_at.saturating_duration_since(Instant::now());
                 if !pause.is_zero() {
                     let message = format!("the plugin panicked; it is started anew in {pause:.1?}");
-                    return Err(Outcome::Retry { after: Some(pause), cookie, message });
+                    return Err(Outcome::Retry { after: Some(pause), cookie, may_be_stored, message });
                 }
             }
             Stage::Reviving => {
                 let message = "the plugin panicked; it is being started anew".to_owned();
-                return Err(Outcome::Retry { after: None, cookie, message });
+                return Err(Outcome::Retry { after: None, cookie, may_be_stored, message });
             }
         }
         life.stage = Stage::Reviving;
@@ -189,7 +191,7 @@ impl Instance {
             }
             Err(reply) => {
                 let message = format!("the plugin could not be started anew: {}", self.host.redact(&reply.message));
-                Err(self.died(&mut life).unwrap_or(Outcome::Retry { after: None, cookie, message }))
+                Err(self.died(&mut life).unwrap_or(Outcome::Retry { after: None, cookie, may_be_stored, message }))
             }
         }
     }
@@ -237,13 +239,16 @@ impl Instance {
     fn outcome(&self, handle: &Arc<Handle>, items: u32, reply: Reply, watch: Watch<'_>) -> Outcome {
         let message = self.host.redact(&reply.message);
         let (after, cookie) = (reply.retry_after, reply.retry_cookie);
+        // A cookie is what a batch has that was taken in part.
+        let may_be_stored = reply.code == TRACER_ERR_TIMEOUT || cookie != 0;
         match reply.code {
             TRACER_OK => Outcome::Exported,
             TRACER_ERR_PARTIAL => partial(reply.rejected_items, items, message),
-            TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after, cookie, message },
+            TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after, cookie, may_be_stored, message },
             TRACER_ERR_CREDENTIALS => {
                 let Renewal { after: at_least, what } = self.renew(handle, watch);
-                Outcome::Retry { after: after.max(at_least), cookie, message: format!("{message} ({what})") }
+                let message = format!("{message} ({what})");
+                Outcome::Retry { after: after.max(at_least), cookie, may_be_stored, message }
             }
             TRACER_ERR_PANIC => self.poisoned(handle, message),
             _ => Outcome::Rejected { message },

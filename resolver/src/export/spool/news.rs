@@ -12,8 +12,12 @@ use crate::export::FinishedBatch;
 pub(in crate::export) enum News {
     /// Nothing more is to be done.
     Done(Slot),
-    /// A call came to nothing.
-    Waits(Slot),
+    /// A call has failed, and there may be another.
+    Waits {
+        slot: Slot,
+        /// Nobody knows whether something of it has arrived.
+        may_be_stored: bool,
+    },
     /// It is in the spool only.
     Parked(Slot, Arc<FinishedBatch>),
 }

@@ -17,7 +17,8 @@ use crate::export::{BatchFacts, FinishedBatch, Signal};
 pub(super) enum Mark {
     /// Nobody has it.
     Waiting = 0,
-    /// It is in a call: if the process ends now, nobody knows whether it has arrived.
+    /// It is in a call, or one has come back and left open whether something of it was stored: nobody knows whether it has
+    /// arrived.
     OnItsWay = 1,
     /// Nothing is to be done with it any more.
     Done = 2,

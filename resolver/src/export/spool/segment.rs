@@ -45,6 +45,8 @@ struct State {
     parked: ByService,
     /// Where stretches begin that cannot be read.
     damaged: BTreeSet<u64>,
+    /// Records of which something may have arrived, and whether that was told when they were taken.
+    unsure: BTreeMap<u64, bool>,
     /// Nothing is open any more, and the file is gone.
     is_gone: bool,
 }
@@ -69,7 +71,8 @@ pub(super) enum Next {
     Batch {
         batch: FinishedBatch,
         slot: Slot,
-        was_on_its_way: bool,
+        /// Something of it may have arrived, which was not told before.
+        is_unsure: bool,
     },
     /// Of what is left nothing can be read.
     Lost(ByService),
@@ -184,7 +187,8 @@ impl Segment {
                         state.held.insert(at);
                         state.take(&batch);
                         let slot = Slot { segment: Arc::clone(self), at };
-                        return Next::Batch { batch, slot, was_on_its_way: found.was_on_its_way };
+                        let is_unsure = found.was_on_its_way && state.is_to_tell_of(at);
+                        return Next::Batch { batch, slot, is_unsure };
                     }
                     Ok(Look::Damaged(next)) => {
                         state.cursor = next;
@@ -271,6 +275,11 @@ impl State {
         if lost.is_empty() { Next::Nothing } else { Next::Lost(lost) }
     }
 
+    /// Whether it is to be told that something of a record may have arrived: once.
+    fn is_to_tell_of(&mut self, at: u64) -> bool {
+        self.unsure.insert(at, true) != Some(true)
+    }
+
     /// Its spans are in memory.
     fn take(&mut self, batch: &FinishedBatch) {
         for (service, spans) in by_service(batch) {
@@ -288,8 +297,17 @@ impl Slot {
         record::mark(&self.segment.open()?, self.at, Mark::OnItsWay)
     }
 
-    /// The call came to nothing, and there may be another.
-    pub(in crate::export) fn waits(&self) -> io::Result<()> {
+    /// The call has failed, and there may be another. `may_be_stored`: nobody knows whether something of it has arrived. Then
+    /// the mark stays, whatever comes of others: it is of all of them.
+    pub(in crate::export) fn waits(&self, may_be_stored: bool) -> io::Result<()> {
+        let mut state = self.segment.state();
+        if may_be_stored {
+            state.unsure.entry(self.at).or_default();
+        }
+        if state.unsure.contains_key(&self.at) {
+            return Ok(());
+        }
+        drop(state);
         record::mark(&self.segment.open()?, self.at, Mark::Waiting)
     }
 
@@ -306,6 +324,7 @@ impl Slot {
         if state.held.remove(&self.at) {
             state.open = state.open.saturating_sub(1);
         }
+        state.unsure.remove(&self.at);
         let freed = self.segment.remove_if_done(&mut state);
         marked.map(|()| freed)
     }

@@ -89,7 +89,8 @@ pub struct SpoolStats {
     pub lost_of_others: u64,
     /// Places in its files that could not be read, and were passed over.
     pub damaged: u64,
-    /// Spans that were on their way when their process ended, and were sent again: they may be there twice.
+    /// Spans that were sent again although nobody knows what came of an earlier call, as when their process ended meanwhile:
+    /// they may be there twice.
     pub maybe_twice: u64,
 }
 
@@ -195,9 +196,9 @@ impl Store {
         self.marked(slot.is_on_its_way());
     }
 
-    /// The call came to nothing.
-    pub(in crate::export) fn waits(&self, slot: &Slot) {
-        self.marked(slot.waits());
+    /// The call has failed. `may_be_stored`: nobody knows whether something of it has arrived.
+    pub(in crate::export) fn waits(&self, slot: &Slot, may_be_stored: bool) {
+        self.marked(slot.waits(may_be_stored));
     }
 
     /// The batch has come to its end.
@@ -247,8 +248,8 @@ impl Store {
         let mut twice = 0;
         for segment in &state.segments {
             match segment.next(&mut tell) {
-                Next::Batch { batch, slot, was_on_its_way } => {
-                    twice = if was_on_its_way { u64::from(batch.item_count) } else { 0 };
+                Next::Batch { batch, slot, is_unsure } => {
+                    twice = if is_unsure { u64::from(batch.item_count) } else { 0 };
                     taken = Taken::Batch(batch, slot);
                     break;
                 }

@@ -43,8 +43,14 @@ impl Bench {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let folders = place::processes(&self.place());
-        folders.iter().flat_map(|folder| place::segments(folder).into_iter().map(|name| folder.join(name))).collect()
+        let in_it = |folder: PathBuf| {
+            place::segments(&folder).into_iter().map(move |name| folder.join(name)).collect::<Vec<_>>()
+        };
+        self.folders().into_iter().flat_map(in_it).collect()
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        place::processes(&self.place())
     }
 
     fn place(&self) -> PathBuf {
@@ -53,16 +59,23 @@ impl Bench {
 
     /// What another process finds of a store that was killed: the lock is the kernel's to give back.
     fn killed(&self, store: Store) {
-        let folder = place::processes(&self.place()).remove(0);
+        let folder = self.folders().remove(0);
         std::mem::forget(store);
         // Of another process, whose lock nobody has.
-        let other = self.place().join("0123456789abcdef-0");
-        fs::create_dir(&other).unwrap();
+        let other = self.of_another("0123456789abcdef-0");
         for name in place::segments(&folder) {
             fs::copy(folder.join(&name), other.join(&name)).unwrap();
         }
-        fs::write(other.join("lock"), "").unwrap();
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// The folder of a process that has ended, with nothing in it.
+    fn of_another(&self, name: &str) -> PathBuf {
+        let other = self.place().join(name);
+        fs::create_dir_all(&other).unwrap();
+        fs::set_permissions(self.place(), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(other.join("lock"), "").unwrap();
+        other
     }
 
     fn take_over(&self) -> (Store, u64) {
@@ -115,7 +128,7 @@ fn what_a_killed_process_had_in_hand_is_taken_over_in_its_order_as_it_was_writte
     assert_eq!(bench.files(), Vec::<PathBuf>::new(), "nothing is left");
     next.tidy();
     drop(next);
-    assert_eq!(place::processes(&bench.place()), Vec::<PathBuf>::new());
+    assert_eq!(bench.folders(), Vec::<PathBuf>::new());
 }
 
 /// Who takes it takes it off that count, too. And files are read meanwhile, for which nobody waits.
@@ -246,6 +259,29 @@ fn a_file_of_another_version_stays_where_it_is() {
     let (next, spans) = bench.take_over();
     drop(next);
     assert_eq!((spans, bench.files().len()), (0, 1));
+}
+
+#[test]
+fn what_may_have_arrived_is_told_once_whatever_comes_of_later_calls() {
+    for (answers, told) in [(&[false, false][..], 0), (&[true, false], 10), (&[false, true], 10)] {
+        let bench = Bench::new();
+        let store = bench.store();
+        let slot = bench.keep(&store, 1, 10).unwrap();
+        for may_be_stored in answers {
+            store.is_on_its_way(&slot);
+            store.waits(&slot, *may_be_stored);
+        }
+        store.is_parked(&slot, &batch(1, 10));
+        for _ in 0..2 {
+            let Taken::Batch(again, slot) = store.take() else { panic!() };
+            assert_eq!(store.stats().maybe_twice, told, "{answers:?}");
+            store.waits(&slot, false);
+            store.is_parked(&slot, &again);
+        }
+        bench.killed(store);
+        let (next, _) = bench.take_over();
+        assert_eq!((taken(&next), next.stats().maybe_twice), (vec![(1, 10)], told), "{answers:?}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn by_default_an_outage_within_the_time_of_retry_costs_nothing_at_1_000_spans_a_
             state.tick(now);
             while let Next::Export { .. } = state.next(0, now) {
                 let outcome = if now < back {
-                    Outcome::Retry { after: None, cookie: 0, message: "refused".to_owned() }
+                    Outcome::Retry { after: None, cookie: 0, may_be_stored: false, message: "refused".to_owned() }
                 } else {
                     until_taken.get_or_insert(now - back);
                     Outcome::Exported

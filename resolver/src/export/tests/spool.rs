@@ -64,8 +64,12 @@ impl Spooled {
     }
 }
 
+fn unanswered() -> Outcome {
+    Outcome::Retry { after: None, cookie: 0, may_be_stored: true, message: "no answer".to_owned() }
+}
+
 fn away() -> Outcome {
-    Outcome::Retry { after: None, cookie: 0, message: "connection refused".to_owned() }
+    Outcome::Retry { after: None, cookie: 0, may_be_stored: false, message: "connection refused".to_owned() }
 }
 
 fn is_empty(folder: &Path) -> bool {
@@ -121,6 +125,18 @@ fn what_the_end_of_a_process_leaves_is_sent_by_the_next_one_and_not_lost() {
     });
     assert_eq!(second.queue.counters().spool.unwrap().maybe_twice, 0, "none of them was on its way");
     assert!(second.queue.counters().services.is_empty(), "they are nobody's here");
+}
+
+#[test]
+fn what_the_backend_may_have_taken_without_an_answer_is_told_as_such_when_it_is_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Spooled::start(folder.path(), unanswered());
+    first.offer(0..1);
+    assert!(first.queue.shutdown(within(3_000)), "nothing is lost");
+    drop(first);
+    let second = Spooled::start(folder.path(), Outcome::Exported);
+    second.each_has_arrived_once(0..1);
+    assert_eq!(second.queue.counters().spool.unwrap().maybe_twice, 10);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn the_state_is_what_the_last_answer_said_and_nothing_is_claimed_before_there_is
     let partial = |rejected_items| Outcome::Partial { rejected_items, message: message.clone() };
     let (rejected, retry) = (
         Outcome::Rejected { message: message.clone() },
-        Outcome::Retry { after: None, cookie: 0, message: message.clone() },
+        Outcome::Retry { after: None, cookie: 0, may_be_stored: false, message: message.clone() },
     );
     let answers = [
         (rejected, Refusing),

@@ -25,7 +25,7 @@ fn what_a_try_leaves_comes_back_with_the_next_of_the_same_batch_and_with_no_othe
     assert!(
         first.first_at.elapsed().is_ok_and(|ago| ago < Duration::from_secs(60)) && first.first_at < SystemTime::now()
     );
-    bench.returns(0, Outcome::Retry { after: None, cookie: 7, message: String::new() });
+    bench.returns(0, Outcome::Retry { after: None, cookie: 7, may_be_stored: true, message: String::new() });
     bench.offer(2);
     bench.wait(1);
     let second = bench.tried();
@@ -36,7 +36,7 @@ fn what_a_try_leaves_comes_back_with_the_next_of_the_same_batch_and_with_no_othe
 
 impl Bench {
     fn tried_again_with(&mut self, cookie: u64) -> u64 {
-        self.returns(0, Outcome::Retry { after: None, cookie, message: String::new() });
+        self.returns(0, Outcome::Retry { after: None, cookie, may_be_stored: cookie != 0, message: String::new() });
         self.wait(2);
         self.tried().cookie
     }

@@ -25,7 +25,7 @@ static tracer_code code_of(char function, tracer_error *error) {
         snprintf(error->message, sizeof error->message, "said so");
         error->retry_after_ms = 7;
         error->rejected_items = 4000000000u;
-        error->retry_cookie = 41;
+        error->retry_cookie = code == TRACER_ERR_RETRYABLE ? 41 : 0;
     }
     return code;
 }
@@ -126,13 +126,17 @@ fn each_code_of_each_function_means_what_the_table_of_the_header_says() {
         let after = Some(Duration::from_millis(7));
         let expected = match code {
             0 => Outcome::Exported,
-            2 => Outcome::Retry { after, cookie: 41, message: said() },
+            // Something of it is stored, or may be.
+            2 => Outcome::Retry { after, cookie: 41, may_be_stored: true, message: said() },
             3 => Outcome::Rejected { message: said() },
             4 => Outcome::Partial {
                 rejected_items: 23,
                 message: "said so (all 23 items of the batch are taken as refused: 4000000000 were counted)".to_owned(),
             },
-            5 => Outcome::Retry { after, cookie: 41, message: "timed out: said so".to_owned() },
+            5 => {
+                let message = "timed out: said so".to_owned();
+                Outcome::Retry { after, cookie: 0, may_be_stored: true, message }
+            }
             6 => Outcome::Rejected { message: "the plugin says that it is shut down: said so".to_owned() },
             7 => Outcome::Rejected { message: "the plugin panicked: said so".to_owned() },
             8 => Outcome::Rejected { message: "not supported by the plugin: said so".to_owned() },
@@ -140,7 +144,7 @@ fn each_code_of_each_function_means_what_the_table_of_the_header_says() {
             10 => {
                 let why =
                     "none of its settings is from a file: `${file:}` references are read anew when they are refused";
-                Outcome::Retry { after, cookie: 41, message: format!("said so ({why})") }
+                Outcome::Retry { after, cookie: 0, may_be_stored: false, message: format!("said so ({why})") }
             }
             _ => Outcome::Rejected { message: may_not("export_batch", code) },
         };

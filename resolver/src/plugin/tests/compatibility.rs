@@ -55,7 +55,8 @@ fn a_plugin_of_abi_1_0_lives_its_whole_life_in_this_host() {
     };
     let tried = |this_try: Try| instance.export(&batch, &this_try, Duration::from_secs(1), &unwatched);
     let after = Some(Duration::from_millis(3));
-    assert_eq!(tried(Try::first()), Outcome::Retry { after, cookie: 11, message: "once more".to_owned() });
+    let once_more = Outcome::Retry { after, cookie: 11, may_be_stored: true, message: "once more".to_owned() };
+    assert_eq!(tried(Try::first()), once_more);
     assert_eq!(tried(Try { attempt: 2, cookie: 11, is_last: true, ..Try::first() }), Outcome::Exported);
     match tried(Try { attempt: 3, ..Try::first() }) {
         Outcome::Retry { message, .. } => assert!(message.starts_with("who are you?"), "{message}"),

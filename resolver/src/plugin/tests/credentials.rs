@@ -129,7 +129,7 @@ impl Rotating {
 
     fn waits_watched(&self, watch: Watch<'_>) -> (Option<Duration>, String) {
         match self.export_watched(watch) {
-            Outcome::Retry { after, cookie: 3, message } => (after, message),
+            Outcome::Retry { after, cookie: 3, message, .. } => (after, message),
             other => panic!("{other:?}"),
         }
     }

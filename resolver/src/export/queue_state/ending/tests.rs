@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::export::queue_state::Next;
-use crate::export::queue_state_tests::{Bench, assert_adds_up, busy};
+use crate::export::queue_state_tests::{Bench, assert_adds_up, busy, busy_for};
 use crate::export::{DropReason, Outcome};
 
 fn hurry(bench: &mut Bench) {
@@ -15,7 +15,7 @@ fn in_a_hurry_what_waits_goes_out_without_a_pause_and_the_queue_lives_on() {
     let mut bench = Bench::new(1);
     bench.offer(1);
     bench.export(0).unwrap();
-    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), cookie: 0, message: String::new() });
+    bench.returns(0, busy_for(20));
     assert_eq!(bench.export(0), None, "the pause");
     hurry(&mut bench);
     assert!(!bench.state.has_left(bench.now));
