@@ -128,7 +128,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("loaded_modules", &[]),
     ("per_process", &[]),
     ("own_descriptor", &[]),
-    ("process_lock", &["own_descriptor"]),
+    ("process_lock", &["own_descriptor", "per_process"]),
     ("quiet_thread", &[]),
     ("swap", &[]),
     ("diagnostics", &["cancellation"]),

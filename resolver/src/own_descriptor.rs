@@ -42,7 +42,12 @@ impl<T: AsFd> OwnDescriptor<T> {
 
     /// Whether what `other` says is there is what was opened.
     pub(crate) fn is(&self, other: &Metadata) -> bool {
-        Identity(other.dev(), other.ino()) == self.identity
+        Identity::told_by(other) == self.identity
+    }
+
+    /// Of what was opened, whatever its number is now.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
     }
 }
 
@@ -56,6 +61,11 @@ impl<T: AsFd> Drop for OwnDescriptor<T> {
 }
 
 impl Identity {
+    /// What is at the place of a path.
+    pub(crate) fn told_by(metadata: &Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
+
     /// What is open under this number.
     ///
     /// # Errors

@@ -84,7 +84,11 @@ impl Segment {
     pub(super) fn make(claim: &Arc<Claim>, name: String) -> io::Result<Arc<Self>> {
         let segment = Self { name, claim: Arc::clone(claim), state: Mutex::default() };
         let file = process_lock::options().create_new(true).mode(0o600).open(segment.path())?;
-        file.write_all_at(&FILE_HEADER, 0)?;
+        if let Err(error) = file.write_all_at(&FILE_HEADER, 0) {
+            // An empty file is nobody's, and would stay.
+            let _ = fs::remove_file(segment.path());
+            return Err(error);
+        }
         let length = FILE_HEADER.len() as u64;
         *segment.state() = State { end: length, cursor: length, ..State::default() };
         Ok(Arc::new(segment))

@@ -171,8 +171,10 @@ impl Store {
             let segment = match &own.segment {
                 Some(segment) if segment.bytes() < SEGMENT_BYTES => segment,
                 _ => {
-                    let segment = Segment::make(&own.claim, place::segment(own.begun))?;
+                    let name = place::segment(own.begun);
+                    // Whatever comes of it: what is in the way of this name is not in that of the next.
                     own.begun += 1;
+                    let segment = Segment::make(&own.claim, name)?;
                     segments.push_back(Arc::clone(&segment));
                     own.segment.insert(segment)
                 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::config;
 use crate::export::test_words::batch_of;
 use crate::export::{BatchFacts, FinishedBatch};
+use crate::plugin::child_is_well;
 
 /// A folder for a spool, and a spool in it.
 struct Bench {
@@ -342,6 +343,85 @@ fn no_folder_no_right_and_no_disk_leave_the_batch_in_memory() {
     fs::remove_dir_all(bench.place()).unwrap();
     assert!(bench.keep(&store, 2, 1).is_some(), "the folder is made again");
     store.is_done(&slot);
+}
+
+#[test]
+fn what_one_queue_of_a_process_has_taken_over_no_other_one_takes_nor_gives_away() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slot = bench.keep(&store, 1, 10).unwrap();
+    bench.killed(store);
+    let (first, spans) = bench.take_over();
+    let (second, none) = bench.take_over();
+    assert_eq!((spans, none), (10, 0));
+    drop(second);
+    let folder = bench.folders().remove(0);
+    assert!(child_is_well(|| matches!(Claim::take_over(&folder), Ok(None))), "the lock is still there");
+    assert_eq!(taken(&first), [(1, 10)]);
+}
+
+/// By its number and its start nobody can tell them apart.
+#[test]
+fn what_the_process_left_before_an_exec_is_taken_and_what_another_copy_of_this_library_holds_is_not() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slot = bench.keep(&store, 1, 10).unwrap();
+    let name = bench.folders()[0].file_name().unwrap().to_owned();
+    bench.killed(store);
+    let folder = bench.place().join(name);
+    fs::rename(bench.folders().remove(0), &folder).unwrap();
+    let held = fs::File::open(folder.join("lock")).unwrap();
+    assert_eq!(bench.take_over().1, 0);
+    drop(held);
+    assert_eq!(bench.take_over().1, 10);
+}
+
+#[test]
+fn a_name_that_is_taken_costs_one_batch_its_place() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let slot = bench.keep(&store, 1, 1).unwrap();
+    fs::write(bench.file().with_file_name("0000000001.batches"), "").unwrap();
+    store.is_done(&slot);
+    assert!(bench.keep(&store, 2, 1).is_none());
+    assert!(bench.keep(&store, 3, 1).is_some());
+}
+
+/// Runs a test again, in a process that may not do what `limit` says: every thread of it may not.
+fn limited(test: &str, limit: &str) -> bool {
+    if std::env::var_os("TESTED_WITH_A_LIMIT").is_some() {
+        return true;
+    }
+    let mut child = std::process::Command::new("sh");
+    child.args(["-c", &format!("trap '' XFSZ; {limit}; exec \"$0\" \"$@\"")]);
+    child.arg(std::env::current_exe().unwrap()).args(["--test-threads=1", test]).env("TESTED_WITH_A_LIMIT", "1");
+    let ended = child.output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && said.contains("1 passed"), "{ended:?}");
+    false
+}
+
+#[test]
+fn a_disk_that_is_full_keeps_no_file_without_a_batch() {
+    if limited("a_disk_that_is_full_keeps_no_file", "ulimit -f 0") {
+        let bench = Bench::new();
+        let store = bench.store();
+        assert!(bench.keep(&store, 1, 1).is_none());
+        assert!(bench.folders().len() == 1 && bench.files().is_empty());
+    }
+}
+
+#[test]
+fn a_process_without_descriptors_makes_no_folder_with_each_batch() {
+    if limited("a_process_without_descriptors_makes_no_folder", "ulimit -n 64") {
+        let bench = Bench::new();
+        drop(bench.keep(&bench.store(), 1, 1).unwrap());
+        let before = bench.folders();
+        let all: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+        assert!(Claim::make(&bench.place()).is_err());
+        drop(all);
+        assert_eq!(bench.folders(), before);
+    }
 }
 
 #[test]
