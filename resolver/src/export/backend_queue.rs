@@ -268,11 +268,21 @@ impl BackendQueue {
         if self.is_abandoned() { 0 } else { self.shared.lock().lost() }
     }
 
-    /// Whoever sends nothing of his own looks for all that others have left in the spool. `true` once that is done and was
-    /// taken over.
+    /// What of the spool could not be looked at, and why.
+    pub(crate) fn unread_in_the_spool(&self) -> Option<String> {
+        self.shared.store.as_ref()?.unread()
+    }
+
+    /// Whoever sends nothing of his own looks for all that others have left in the spool, without a pause.
+    pub(crate) fn looks_everywhere(&self) {
+        if let Some(store) = &self.shared.store {
+            store.is_to_look_everywhere();
+        }
+    }
+
+    /// Whether that is done, and all was taken over that can be.
     pub(crate) fn has_looked_everywhere(&self) -> bool {
         self.shared.store.as_ref().is_none_or(|store| {
-            store.is_to_look_everywhere();
             self.shared.work.notify_all();
             store.has_looked_everywhere()
         })

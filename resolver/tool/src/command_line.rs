@@ -148,7 +148,7 @@ pub(crate) enum Command {
     /// Sends what programs that ended have left in a spool.
     ///
     /// It goes by the backends of the configuration, each of which has its own in there. What belongs to programs that run stays
-    /// theirs. Exit status 1: not all of it was sent.
+    /// theirs. Exit status 1: not all of it was sent, or looked at.
     Drain {
         /// The folder that `spool` of a backend names.
         #[arg(value_name = "DIR")]

@@ -14,7 +14,7 @@ use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output;
 
-/// Each backend's part, one after the other. The status is 1 when something was lost or is left.
+/// Each backend's part, one after the other. The status is 1 when something was lost or is left, or was not even looked at.
 pub(crate) fn drain(folder: &Path, file: Option<&Path>, format: Format) -> Result<ExitCode, Failure> {
     let folder = absolute(folder).map_err(|error| Failure::of_ours(format!("{}: {error}", folder.display())))?;
     if !folder.is_dir() {
@@ -30,7 +30,7 @@ pub(crate) fn drain(folder: &Path, file: Option<&Path>, format: Format) -> Resul
         let mut report = Report::new(configuration.name().to_owned(), configuration.text().to_owned());
         match search.drain(config, backend, &folder, &mut report) {
             Some(drained) => {
-                is_well &= drained.lost + drained.left == 0;
+                is_well &= drained.lost + drained.left == 0 && drained.unread.is_none();
                 text.push_str(&format!("{}: {}\n", backend.name, sentence(&drained)));
                 backends.push(as_json(&backend.name, &drained));
             }
@@ -56,6 +56,7 @@ fn as_json(backend: &str, of: &Drained) -> Json {
         "left": of.left,
         "maybe_twice": of.maybe_twice,
         "damaged": of.damaged,
+        "unread": of.unread,
         "trouble": of.trouble,
     })
 }
@@ -65,10 +66,11 @@ fn sentence(of: &Drained) -> String {
     let more = [
         (of.lost, "lost, because the backend refused them or they are damaged"),
         (of.left, "left in the spool"),
-        (of.maybe_twice, "of the sent may be there twice: their process ended while they were on their way"),
+        (of.maybe_twice, "of the sent may be there twice: nobody knows whether they had arrived before"),
         (of.damaged, "damaged places passed over"),
     ];
     parts.extend(more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    parts.extend(of.unread.iter().map(|why| format!("what cannot be read stays in the spool: {why}")));
     if let (true, Some(trouble)) = (of.left + of.lost > 0, &of.trouble) {
         parts.push(trouble.clone());
     }

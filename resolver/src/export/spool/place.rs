@@ -17,27 +17,54 @@ use crate::trusted_path;
 ///
 /// Why it cannot be used, for people.
 pub(super) fn prepare(folder: &Path, backend: &str) -> Result<PathBuf, String> {
-    let fault = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| fault(folder, error))?;
-    if let Some(doubt) = trusted_path::doubt(folder, false) {
-        return Err(format!("{doubt}; {}", doubt.help()));
-    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| fault(folder, &error))?;
     let place = of_backend(folder, backend);
+    is_trusted(folder)?;
     match DirBuilder::new().mode(0o700).create(&place) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fault(&place, error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fault(&place, &error)),
         _ => {}
     }
-    is_private(&place).map_err(|error| fault(&place, error))?;
+    is_private(&place)?;
     Ok(place)
 }
 
-/// Whether it is a folder, of this user, in which nobody else may change anything.
-pub(super) fn is_private(place: &Path) -> io::Result<()> {
-    let metadata = place.symlink_metadata()?;
-    if !metadata.is_dir() || metadata.uid() != trusted_path::user() || metadata.mode() & 0o022 != 0 {
-        return Err(io::Error::other("it is not a folder of this user's alone: remove it"));
+/// The folders of processes, in which something may have been left for this backend.
+///
+/// # Errors
+///
+/// Why nobody looks into them, for people.
+pub(super) fn left(folder: &Path, backend: &str) -> Result<Vec<PathBuf>, String> {
+    let place = of_backend(folder, backend);
+    match place.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        _ => {}
     }
-    Ok(())
+    is_trusted(folder)?;
+    is_private(&place)?;
+    processes(&place).map_err(|error| fault(&place, &error))
+}
+
+fn is_trusted(folder: &Path) -> Result<(), String> {
+    trusted_path::doubt(folder, false).map_or(Ok(()), |doubt| Err(format!("{doubt}; {}", doubt.help())))
+}
+
+/// Whether it is a folder, of this user, in which nobody else may change anything.
+fn is_private(place: &Path) -> Result<(), String> {
+    let metadata = place.symlink_metadata().map_err(|error| fault(place, &error))?;
+    let shown = place.display();
+    if !metadata.is_dir() || metadata.uid() != trusted_path::user() {
+        return Err(format!("{shown}: it is not a folder of this user's: remove it"));
+    }
+    match metadata.mode() & 0o7777 {
+        mode if mode & 0o022 != 0 => {
+            Err(format!("others than its user can write to the folder {shown} (mode {mode:04o}); chmod go-w {shown}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fault(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
 }
 
 /// Without a look at it. Names of backends may have any sign.
@@ -55,20 +82,26 @@ pub(super) fn of_backend(folder: &Path, backend: &str) -> PathBuf {
 }
 
 /// The folders of processes in it.
-pub(super) fn processes(place: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(place).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+pub(super) fn processes(place: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(place)? {
+        let entry = entry?;
+        // What cannot be looked at has been removed meanwhile.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            all.push(entry.path());
+        }
+    }
+    Ok(all)
 }
 
 /// The files with batches in a process's folder, in the order in which they were begun.
-pub(super) fn segments(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.ends_with(ENDING))
-        .collect();
+pub(super) fn segments(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.extend(entry?.file_name().into_string().ok().filter(|name| name.ends_with(ENDING)));
+    }
     names.sort();
-    names
+    Ok(names)
 }
 
 /// The name of the file that was begun after so many others.
@@ -79,10 +112,10 @@ pub(super) fn segment(number: u64) -> String {
 /// Bytes of all batches in it, whosever they are.
 pub(super) fn bytes(place: &Path) -> u64 {
     let of_process = |folder: &PathBuf| -> u64 {
-        let files = segments(folder).into_iter();
+        let files = segments(folder).into_iter().flatten();
         files.filter_map(|name| folder.join(name).symlink_metadata().ok()).map(|file| file.len()).sum()
     };
-    processes(place).iter().map(of_process).sum()
+    processes(place).iter().flatten().map(of_process).sum()
 }
 
 const ENDING: &str = ".batches";

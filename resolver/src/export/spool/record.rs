@@ -26,6 +26,7 @@ pub(super) enum Mark {
 
 /// What a file of the spool begins with: a word, and the version of the format.
 pub(super) const FILE_HEADER: [u8; 16] = *b"TRSPOOL\0\x01\0\0\0\0\0\0\0";
+const FILE_WORD: [u8; 8] = *b"TRSPOOL\0";
 const MAGIC: [u8; 4] = *b"TRSP";
 const HEADER: usize = 24;
 const MARK_AT: u64 = 4;
@@ -56,6 +57,16 @@ pub(super) enum Look {
     /// Nothing that can be read up to here.
     Damaged(u64),
     End,
+}
+
+/// Where the first record of a file with this header is looked for; `None`: the file is of another version. A header that is
+/// damaged is passed over as any other place.
+pub(super) fn first(header: [u8; 16]) -> Option<u64> {
+    match header {
+        FILE_HEADER => Some(FILE_HEADER.len() as u64),
+        other if other.starts_with(&FILE_WORD) => None,
+        _ => Some(0),
+    }
 }
 
 /// Everything of a record but the batch's own bytes, which follow.

@@ -34,6 +34,8 @@ pub(super) struct Segment {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Where the first record is looked for.
+    first: u64,
     end: u64,
     /// Where the next look for a batch begins.
     cursor: u64,
@@ -63,7 +65,7 @@ pub(super) struct Left {
     pub(super) segment: Arc<Segment>,
     pub(super) spans: u64,
     /// Of these, those in calls of which nobody knows what came.
-    pub(super) on_their_way: u64,
+    pub(super) unsure: u64,
 }
 
 /// What was found where a batch was looked for.
@@ -90,7 +92,7 @@ impl Segment {
             return Err(error);
         }
         let length = FILE_HEADER.len() as u64;
-        *segment.state() = State { end: length, cursor: length, ..State::default() };
+        *segment.state() = State { first: length, end: length, cursor: length, ..State::default() };
         Ok(Arc::new(segment))
     }
 
@@ -106,17 +108,17 @@ impl Segment {
             return Ok(None);
         }
         file.read_exact_at(&mut header, 0)?;
-        if header != FILE_HEADER {
+        let Some(first) = record::first(header) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it was not written by this version"));
-        }
-        let (mut open, mut spans, mut on_their_way, mut at) = (0, 0, 0, FILE_HEADER.len() as u64);
+        };
+        let (mut open, mut spans, mut unsure, mut at) = (0, 0, 0, first);
         loop {
             match record::look(&file, at, end)? {
                 Look::Record(found) => {
                     open += u64::from(!found.is_done);
                     let items = if found.is_done { 0 } else { found.items() };
                     spans += items;
-                    on_their_way += if found.was_on_its_way { items } else { 0 };
+                    unsure += if found.was_on_its_way { items } else { 0 };
                     at = found.next;
                 }
                 Look::Damaged(next) => {
@@ -132,8 +134,8 @@ impl Segment {
             return Ok(None);
         }
         let parked = ByService::from([(OTHERS, spans)]);
-        *segment.state() = State { end, cursor: FILE_HEADER.len() as u64, open, parked, ..State::default() };
-        Ok(Some(Left { segment: Arc::new(segment), spans, on_their_way }))
+        *segment.state() = State { first, end, cursor: first, open, parked, ..State::default() };
+        Ok(Some(Left { segment: Arc::new(segment), spans, unsure }))
     }
 
     /// Writes a batch behind the others; `None` if the file is gone. What was written of one that fails is written over by the
@@ -202,7 +204,7 @@ impl Segment {
                     Err(_) => return self.give_up(&mut state, damaged),
                 }
             }
-            state.cursor = FILE_HEADER.len() as u64;
+            state.cursor = state.first;
         }
         self.give_up(&mut state, damaged)
     }

@@ -18,7 +18,6 @@ use crate::config;
 use crate::counted::{counted, verb};
 use crate::diagnostics::{self, OnceAMinute};
 use crate::export::FinishedBatch;
-use crate::trusted_path;
 
 /// See the module.
 #[derive(Debug)]
@@ -52,8 +51,11 @@ struct State {
     turn: usize,
     /// Looked at since anything was found.
     looked_at: usize,
+    /// What of the others cannot be looked at, and why, as found since then.
+    unread: Option<String>,
     trouble: OnceAMinute,
     damage: OnceAMinute,
+    unread_told: OnceAMinute,
 }
 
 #[derive(Debug)]
@@ -292,57 +294,69 @@ impl Store {
         let pause = if self.is_eager.load(Ordering::Relaxed) { SOON } else { LOOK_FOR_OTHERS };
         let next = u64::try_from((now.saturating_duration_since(self.began) + pause).as_millis()).unwrap_or(u64::MAX);
         self.look_for_others_at.store(next, Ordering::Relaxed);
-        let is_busy = self.state().segments.iter().any(|segment| !segment.is_own());
-        let place = place::of_backend(&self.settings.folder, &self.backend);
-        if !is_busy && !place.exists() {
-            self.has_looked_everywhere.store(true, Ordering::Relaxed);
-        }
-        if is_busy || trusted_path::doubt(&self.settings.folder, false).is_some() || place::is_private(&place).is_err()
-        {
+        if self.state().segments.iter().any(|segment| !segment.is_own()) {
             return 0;
         }
-        let folders = place::processes(&place);
-        let (mut spans, mut on_their_way, mut claims, mut troubles) = (0, 0, 0, Vec::new());
+        let (folders, mut troubles) = match place::left(&self.settings.folder, &self.backend) {
+            Ok(folders) => (folders, Vec::new()),
+            Err(why) => (Vec::new(), vec![why]),
+        };
+        let (mut spans, mut unsure, mut claims, mut looked_at) = (0, 0, 0, 0);
         let mut found = Vec::new();
         let turn = self.state().turn;
-        for index in 0..folders.len().min(MOST_LOOKED_AT) {
-            let Some(folder) = folders.get((turn + index) % folders.len()) else { continue };
+        let in_turn = folders.iter().cycle().skip(turn.checked_rem(folders.len()).unwrap_or(0));
+        for folder in in_turn.take(folders.len().min(MOST_LOOKED_AT)) {
+            looked_at += 1;
+            let fault = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
             let claim = match Claim::take_over(folder) {
                 Ok(Some(claim)) => Arc::new(claim),
                 Ok(None) => continue,
                 Err(error) => {
-                    troubles.push(format!("{}: {error}", folder.display()));
+                    troubles.push(fault(folder, error));
                     continue;
                 }
             };
-            for name in place::segments(folder) {
+            let before = found.len();
+            let names = place::segments(folder).unwrap_or_else(|error| {
+                troubles.push(fault(folder, error));
+                Vec::new()
+            });
+            for name in names {
                 match Segment::left_behind(&claim, name.clone()) {
                     Ok(Some(left)) => {
                         spans += left.spans;
-                        on_their_way += left.on_their_way;
+                        unsure += left.unsure;
                         found.push(left.segment);
                     }
                     Ok(None) => {}
-                    Err(error) => troubles.push(format!("{}: {error}", folder.join(name).display())),
+                    Err(error) => troubles.push(fault(&folder.join(name), error)),
                 }
             }
-            claims += 1;
+            // Who has nothing that is sent keeps no descriptor, and is in nobody's way.
+            claims += usize::from(found.len() > before);
             if claims == MOST_AT_ONCE {
                 break;
             }
         }
         count(spans);
         let mut state = self.state();
-        for segment in found {
+        for segment in found.into_iter().rev() {
             state.segments.push_front(segment);
             self.parked.fetch_add(1, Ordering::Relaxed);
         }
-        state.turn = turn.wrapping_add(MOST_LOOKED_AT);
-        state.looked_at = if claims > 0 { 0 } else { state.looked_at + MOST_LOOKED_AT };
+        state.turn = turn.wrapping_add(looked_at);
+        let trouble = troubles.into_iter().next();
+        if claims > 0 {
+            // All of them are looked at once more.
+            (state.looked_at, state.unread) = (0, None);
+        } else {
+            state.looked_at += looked_at;
+            state.unread = trouble.clone().or(state.unread.take());
+        }
         self.has_looked_everywhere.store(state.looked_at >= folders.len(), Ordering::Relaxed);
-        let tells = !troubles.is_empty() && state.trouble.opens(now);
+        let told = trouble.filter(|_| state.unread_told.opens(now));
         drop(state);
-        if let (true, Some(trouble)) = (tells, troubles.first()) {
+        if let Some(trouble) = told {
             self.warn(&format!("the spool has what cannot be read, and it stays where it is: {trouble}"));
         }
         let found = format!(
@@ -350,11 +364,8 @@ impl Store {
             counted(spans, "span"),
             verb(spans, "is", "are")
         );
-        if on_their_way > 0 {
-            self.warn(&format!(
-                "{found}; {on_their_way} of them {} on the way when such a process ended, and may arrive twice",
-                verb(on_their_way, "was", "were")
-            ));
+        if unsure > 0 {
+            self.warn(&format!("{found}; {unsure} of them may have arrived before, and may arrive twice"));
         } else if spans > 0 {
             self.say(log::Level::Info, &found);
         }
@@ -363,9 +374,13 @@ impl Store {
 
     /// Looks for all that others have left, without a pause between.
     pub(in crate::export) fn is_to_look_everywhere(&self) {
-        if !self.is_eager.swap(true, Ordering::Relaxed) {
-            self.look_for_others_at.store(0, Ordering::Relaxed);
-        }
+        self.is_eager.store(true, Ordering::Relaxed);
+        self.look_for_others_at.store(0, Ordering::Relaxed);
+    }
+
+    /// What of it could not be looked at, and why, in the last round.
+    pub(in crate::export) fn unread(&self) -> Option<String> {
+        self.state().unread.clone()
     }
 
     /// Whether that is done.

@@ -45,13 +45,13 @@ impl Bench {
 
     fn files(&self) -> Vec<PathBuf> {
         let in_it = |folder: PathBuf| {
-            place::segments(&folder).into_iter().map(move |name| folder.join(name)).collect::<Vec<_>>()
+            place::segments(&folder).unwrap().into_iter().map(move |name| folder.join(name)).collect::<Vec<_>>()
         };
         self.folders().into_iter().flat_map(in_it).collect()
     }
 
     fn folders(&self) -> Vec<PathBuf> {
-        place::processes(&self.place())
+        place::processes(&self.place()).unwrap_or_default()
     }
 
     fn place(&self) -> PathBuf {
@@ -64,7 +64,7 @@ impl Bench {
         std::mem::forget(store);
         // Of another process, whose lock nobody has.
         let other = self.of_another("0123456789abcdef-0");
-        for name in place::segments(&folder) {
+        for name in place::segments(&folder).unwrap() {
             fs::copy(folder.join(&name), other.join(&name)).unwrap();
         }
         fs::remove_dir_all(folder).unwrap();
@@ -202,6 +202,8 @@ fn a_torn_or_changed_record_is_passed_over_and_counted_and_the_others_are_not() 
         ("a short length", |bytes, second| bytes[second + 12] = 1),
         ("the word it begins with", |bytes, second| bytes[second] = 0),
         ("zeroes", |bytes, second| bytes[second..second + 200].fill(0)),
+        ("what the file begins with", |bytes, _| bytes[..16].fill(b'x')),
+        ("a byte of that", |bytes, _| bytes[5] ^= 1),
     ] {
         let bench = Bench::new();
         let store = bench.store();
@@ -214,7 +216,10 @@ fn a_torn_or_changed_record_is_passed_over_and_counted_and_the_others_are_not() 
         drop(slots);
         bench.killed(store);
         let (next, _) = bench.take_over();
-        assert_eq!(taken(&next), [(1, 10), (3, 10)], "{what}");
+        let all = [(1, 10), (2, 10), (3, 10)];
+        let is_whole = what.starts_with("what the file") || what.ends_with("of that");
+        let expected: Vec<_> = all.into_iter().filter(|(id, _)| is_whole || *id != 2).collect();
+        assert_eq!(taken(&next), expected, "{what}");
         assert_eq!(next.stats().damaged, 1, "{what}");
         assert_eq!(bench.files(), Vec::<PathBuf>::new(), "{what}");
     }
@@ -257,9 +262,37 @@ fn a_file_of_another_version_stays_where_it_is() {
     bytes[8] = 9;
     fs::write(&file, bytes).unwrap();
     bench.killed(store);
+    let copy = bench.file();
+    for other in 0..40 {
+        fs::copy(&copy, bench.of_another(&format!("another-{other}")).join("0000000000.batches")).unwrap();
+    }
     let (next, spans) = bench.take_over();
+    assert!(next.has_looked_everywhere(), "none of them is in the way of what can be sent");
+    assert!(next.unread().unwrap().contains("not written by this version"));
     drop(next);
-    assert_eq!((spans, bench.files().len()), (0, 1));
+    assert_eq!((spans, bench.files().len()), (0, 41));
+}
+
+#[test]
+fn what_is_no_file_of_the_spool_at_all_is_passed_over_and_goes() {
+    let bench = Bench::new();
+    fs::write(bench.of_another("another").join("0000000000.batches"), [b'x'; 1_000]).unwrap();
+    let (next, spans) = bench.take_over();
+    assert_eq!((spans, taken(&next), next.stats().damaged, bench.files().len()), (0, Vec::new(), 1, 0));
+}
+
+#[test]
+fn what_others_have_left_comes_in_the_order_in_which_it_was_written() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let first = bench.keep(&store, 1, 10).unwrap();
+    let aside = bench.folder.path().join("aside");
+    fs::copy(bench.file(), &aside).unwrap();
+    store.is_done(&first);
+    let _second = bench.keep(&store, 2, 10).unwrap();
+    bench.killed(store);
+    fs::rename(aside, bench.file().with_file_name("0000000000.batches")).unwrap();
+    assert_eq!(taken(&bench.take_over().0), [(1, 10), (2, 10)]);
 }
 
 #[test]
@@ -374,6 +407,22 @@ fn what_the_process_left_before_an_exec_is_taken_and_what_another_copy_of_this_l
     assert_eq!(bench.take_over().1, 0);
     drop(held);
     assert_eq!(bench.take_over().1, 10);
+}
+
+#[test]
+fn batches_without_a_lock_are_left_alone_and_told() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slot = bench.keep(&store, 1, 10).unwrap();
+    bench.killed(store);
+    let folder = bench.folders().remove(0);
+    fs::remove_file(folder.join("lock")).unwrap();
+    let (next, spans) = bench.take_over();
+    assert_eq!((spans, bench.files().len()), (0, 1));
+    assert!(next.unread().unwrap().contains("no file `lock`"));
+    fs::write(folder.join("lock"), "").unwrap();
+    assert_eq!(next.take_over(bench.now, |_| ()), 10);
+    assert_eq!(next.unread(), None);
 }
 
 #[test]

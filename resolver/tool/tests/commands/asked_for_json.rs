@@ -1,5 +1,8 @@
 //! What a deployment asks of a running program, or of a spool, is there for programs to read too.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
 use crate::installed::Installed;
 
 #[test]
@@ -30,4 +33,25 @@ fn what_was_drained_is_counted_for_each_backend() {
     assert_eq!((&empty["backend"], counts, empty["trouble"].is_null()), (&"b".into(), [Some(0); 5], true), "{said:?}");
     assert!(broken["problem"].as_str().unwrap().contains("did you mean `path`?"), "{said:?}");
     assert_eq!(said.status, 1);
+}
+
+#[test]
+fn a_spool_that_is_not_looked_at_is_not_called_empty() {
+    let installed = Installed::new();
+    let spool = installed.work().join("spool");
+    let user = installed.work().metadata().unwrap().uid();
+    fs::create_dir_all(spool.join(format!("b.{user}"))).unwrap();
+    installed.file(
+        "t.toml",
+        "version = 1\n[services.a]\ntopics = [\"a\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"file\"\n\
+         config = { path = \"stderr\" }\n",
+    );
+    fs::set_permissions(&spool, fs::Permissions::from_mode(0o777)).unwrap();
+    let spool = spool.to_str().unwrap();
+    let said = installed.run(&["drain", spool, "t.toml"]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.out.contains("0 spans sent; what cannot be read stays in the spool: the folder"), "{said:?}");
+    let said = installed.run(&["drain", spool, "t.toml", "--format", "json"]);
+    let unread = &said.json()["backends"][0]["unread"];
+    assert!(said.status == 1 && unread.as_str().unwrap().contains("chmod o-w"), "{said:?}");
 }
