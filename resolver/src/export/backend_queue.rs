@@ -268,9 +268,25 @@ impl BackendQueue {
         if self.is_abandoned() { 0 } else { self.shared.lock().lost() }
     }
 
+    /// Whether it is to send what others have left in the spool, from here on: only while the configuration leads to it. One
+    /// that is started sends nothing of theirs until this is said.
+    pub(crate) fn takes_over(&self, does: bool) {
+        if self.is_abandoned() {
+            return;
+        }
+        // Held until it is said, so that no worker begins to wait in between.
+        self.shared.lock().takes_over(does);
+        self.shared.work.notify_all();
+    }
+
     /// What of the spool could not be looked at, and why.
     pub(crate) fn unread_in_the_spool(&self) -> Option<String> {
         self.shared.store.as_ref()?.unread()
+    }
+
+    /// Whether all that it had in the spool is there for whoever takes it over.
+    pub(crate) fn has_left_its_spool(&self) -> bool {
+        self.shared.store.as_ref().is_some_and(|store| store.is_closed())
     }
 
     /// Whoever sends nothing of his own looks for all that others have left in the spool, without a pause.

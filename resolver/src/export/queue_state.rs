@@ -82,6 +82,8 @@ pub(super) struct QueueState {
     is_in_memory_only: bool,
     /// What is to be written into the spool when the lock is gone.
     news: Vec<News>,
+    /// Whether it is to send what others have left in the spool.
+    takes_over: bool,
     export_timeout: Duration,
     max_elapsed: Duration,
     timing: Timing,
@@ -121,6 +123,7 @@ impl QueueState {
             sheds: settings.shed_traces,
             is_in_memory_only: true,
             news: Vec::new(),
+            takes_over: false,
             export_timeout: settings.timeout,
             max_elapsed: settings.retry.max_elapsed,
             timing,
@@ -518,22 +521,6 @@ impl QueueState {
     fn settle(&mut self, entry: &Entry, settlement: Settlement) {
         self.account_for(entry, settlement);
         self.release(&entry.batch);
-    }
-
-    /// What a batch's end here is to be counted as: one that is in the spool, too, is not lost by what may pass.
-    fn noted_in_spool(
-        &mut self,
-        batch: &Arc<FinishedBatch>,
-        slot: Option<&Slot>,
-        settlement: Settlement,
-    ) -> Settlement {
-        let Some(slot) = slot else { return settlement };
-        if matches!(settlement, Settlement::Dropped(_)) {
-            self.news.push(News::Parked(slot.clone(), Arc::clone(batch)));
-            return Settlement::Spooled;
-        }
-        self.news.push(News::Done(slot.clone()));
-        settlement
     }
 
     /// An entry has come to its end here.

@@ -283,6 +283,13 @@ impl BackendCounters {
         }
     }
 
+    /// What it had in the spool is another queue's, which counts it as of others.
+    pub(crate) fn forget_the_spooled(&mut self) {
+        for of in self.services.iter_mut().chain([&mut self.taken_over]) {
+            of.offered = of.offered.saturating_sub(std::mem::take(&mut of.spooled));
+        }
+    }
+
     /// Spans came when there was no queue any more.
     pub(crate) fn count_lost(&mut self, service: u32, reason: DropReason, spans: u64) {
         let counters = of_service(&mut self.services, service as usize);

@@ -148,6 +148,12 @@ impl Backends {
                 table.leaving.push(Arc::clone(destination));
             }
         }
+        for destination in &table.leaving {
+            destination.takes_over(false);
+        }
+        for destination in &table.current {
+            destination.takes_over(true);
+        }
         self.table.store(Arc::new(table));
         drop(closed);
         Some(fresh.iter().map(|destination| destination.name.clone()).collect())
@@ -222,7 +228,11 @@ impl Backends {
         let mut table = Table::clone(&self.table.load());
         table.closing.retain(|known| !Arc::ptr_eq(known, destination));
         let place = of_name(&mut closed, destination::name_of(destination.number));
-        place.counters.add(&destination.counters());
+        let mut counters = destination.counters();
+        if table.current.iter().any(|heir| heir.takes_over_from(destination)) {
+            counters.forget_the_spooled();
+        }
+        place.counters.add(&counters);
         // There is no queue any more.
         (place.counters.held_bytes, place.counters.queue_bytes, place.counters.spool) = (0, 0, None);
         place.lost += destination.lost();
@@ -526,65 +536,4 @@ impl Destinations for Backends {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Source, load};
-    use crate::plugin::{PATIENCE, child_is_well};
-
-    /// Of one backend, which reports into `folder`.
-    fn config(folder: &tempfile::TempDir, report: &str) -> Config {
-        let path = folder.path().join(report);
-        let text = format!(
-            "version = 1\n[services.s]\ntopics = [\"t\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"misbehaving\"\n\
-             config = {{ report = {path:?} }}\n"
-        );
-        load(Source::Text { name: "t.toml".to_owned(), text }).config.unwrap()
-    }
-
-    fn prepared(backends: &Backends, config: &Config) -> Prepared {
-        let mut report = Report::new(String::new(), String::new());
-        let prepared = backends.prepare(config, false, Waits::ForAll(PATIENCE), &mut report);
-        assert!(!report.has_errors(), "{}", report.render(false));
-        prepared
-    }
-
-    #[test]
-    fn what_a_reload_brings_after_the_end_is_ended_and_not_used() {
-        let folder = tempfile::tempdir().unwrap();
-        let backends = Backends::new(Arc::new(Ledger::new()));
-        assert!(backends.take_over(prepared(&backends, &config(&folder, "first"))).is_some());
-        let late = prepared(&backends, &config(&folder, "late"));
-        backends.end();
-        assert!(backends.take_over(late).is_none());
-        assert!(backends.shutdown(Instant::now() + CLOSING));
-        let path = folder.path().join("late");
-        let started = Instant::now();
-        while !std::fs::read_to_string(&path).is_ok_and(|report| report.contains("destroy")) {
-            assert!(started.elapsed() < Duration::from_secs(40), "it is ended on a thread of its own");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert_eq!(backends.table.load().all().count(), 1);
-    }
-
-    /// Between the moment in which the new ones are there and the one in which rules lead to them.
-    #[test]
-    fn a_child_that_is_forked_in_the_midst_of_a_reload_goes_on_with_the_backends_of_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let backends = Arc::new(Backends::new(Arc::new(Ledger::new())));
-        let first = prepared(&backends, &config(&folder, "first"));
-        let number = first.numbers[0];
-        backends.take_over(first).unwrap();
-        backends.take_over(prepared(&backends, &config(&folder, "second"))).unwrap();
-        assert!(child_is_well(|| {
-            let works = backends.table.load().open(number).is_some_and(|known| known.queue().is_some());
-            // Its own next reload says that it is replaced.
-            backends.are_replaced_after(0);
-            backends.close_before(1);
-            works && backends.table.load().leaving.is_empty()
-        }));
-        backends.are_replaced_after(0);
-        backends.close_before(1);
-        backends.end();
-        assert!(backends.shutdown(Instant::now() + CLOSING));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -130,6 +131,25 @@ impl Destination {
         self.running().is_some_and(|queue| queue.is_starting())
     }
 
+    /// From here on it sends what others have left in its spool, or does not: only while rules lead to it, so that nothing goes
+    /// where a configuration says that is refused.
+    pub(super) fn takes_over(&self, does: bool) {
+        if let Some(queue) = self.running() {
+            queue.takes_over(does);
+        }
+    }
+
+    /// Whether it sends what `other`, which is closed, has left in the spool.
+    pub(super) fn takes_over_from(&self, other: &Self) -> bool {
+        fn folder(of: &Destination) -> Option<&Path> {
+            of.wanted.settings.spool.as_ref().map(|spool| spool.folder.as_path())
+        }
+        name_of(self.number) == name_of(other.number)
+            && folder(self) == folder(other)
+            && self.works()
+            && other.running().is_some_and(|queue| queue.has_left_its_spool())
+    }
+
     /// No rules name it any more but these, and those before. Said again later it changes nothing.
     pub(super) fn is_replaced_after(&self, rules: u64) {
         let _ = self.last_rules.compare_exchange(u64::MAX, rules, Ordering::Relaxed, Ordering::Relaxed);
@@ -165,7 +185,7 @@ impl Destination {
             return None;
         }
         let (wanted, known) = (self.wanted.clone(), Arc::clone(&self.known));
-        Some(BackendQueue::start(&self.wanted.settings, Timing::default(), Duration::ZERO, move || {
+        let queue = BackendQueue::start(&self.wanted.settings, Timing::default(), Duration::ZERO, move || {
             made(&wanted, &known).map_err(|problems| {
                 let first = problems.first().map_or_else(String::new, |problem| problem.message.clone());
                 let name = &wanted.settings.name;
@@ -174,7 +194,9 @@ impl Destination {
                 ));
                 first
             })
-        }))
+        });
+        queue.takes_over(true);
+        Some(queue)
     }
 
     /// The queues of processes before this one are theirs.

@@ -71,6 +71,7 @@ pub(crate) fn drain(
     }
     // Before it looks for the first time, so that there is no pause after that.
     queue.looks_everywhere();
+    queue.takes_over(true);
     let spool = until_nothing_is_left(&queue);
     let has_looked = queue.has_looked_everywhere();
     queue.shutdown(Instant::now() + timeout);

@@ -5,12 +5,28 @@ use std::time::Instant;
 
 use super::super::spool::{ByService, News, Slot};
 use super::start::Start;
-use super::{FinishedBatch, Phase, QueueState, Signal};
+use super::{FinishedBatch, Phase, QueueState, Settlement, Signal};
 
 impl QueueState {
     /// What is to be written down, once. Call it before the lock goes after what may have made some.
     pub(in crate::export) fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
+    }
+
+    /// What a batch's end here is to be counted as: one that is in the spool, too, is not lost by what may pass.
+    pub(super) fn noted_in_spool(
+        &mut self,
+        batch: &Arc<FinishedBatch>,
+        slot: Option<&Slot>,
+        settlement: Settlement,
+    ) -> Settlement {
+        let Some(slot) = slot else { return settlement };
+        if matches!(settlement, Settlement::Dropped(_)) {
+            self.news.push(News::Parked(slot.clone(), Arc::clone(batch)));
+            return Settlement::Spooled;
+        }
+        self.news.push(News::Done(slot.clone()));
+        settlement
     }
 
     /// Whether a batch of the spool may come into memory: there are few others, and the process is not about to end.
@@ -19,9 +35,14 @@ impl QueueState {
         self.is_at_work() && waiting < FEW && self.held_bytes <= self.bound.bytes() / 2
     }
 
+    /// From here on it sends what others have left behind, or does not.
+    pub(in crate::export) fn takes_over(&mut self, does: bool) {
+        self.takes_over = does;
+    }
+
     /// Whether it would send what others have left behind.
     pub(in crate::export) fn may_take_over(&self) -> bool {
-        self.is_at_work() && !self.signals.of_ref(Signal::Traces).circuit.is_open()
+        self.takes_over && self.is_at_work() && !self.signals.of_ref(Signal::Traces).circuit.is_open()
     }
 
     fn is_at_work(&self) -> bool {

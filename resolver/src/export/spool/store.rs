@@ -38,6 +38,7 @@ pub(in crate::export) struct Store {
     is_eager: AtomicBool,
     /// Since it last found something, it has looked at every folder.
     has_looked_everywhere: AtomicBool,
+    is_closed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +126,7 @@ impl Store {
             maybe_twice: AtomicU64::new(0),
             is_eager: AtomicBool::new(false),
             has_looked_everywhere: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -403,6 +405,11 @@ impl Store {
         state.segments.clear();
         state.own = None;
         self.parked.store(0, Ordering::Relaxed);
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(in crate::export) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// How many bytes lie there, and how many may.

@@ -22,6 +22,12 @@ impl Spooled {
     }
 
     fn start_with(folder: &Path, answer: Outcome, change: impl FnOnce(&mut config::Backend)) -> Self {
+        let spooled = Self::start_unused(folder, answer, change);
+        spooled.queue.takes_over(true);
+        spooled
+    }
+
+    fn start_unused(folder: &Path, answer: Outcome, change: impl FnOnce(&mut config::Backend)) -> Self {
         let mut settings = config::Backend {
             spool: Some(config::Spool { folder: folder.to_owned(), limit: 1 << 30 }),
             ..backend("collector")
@@ -38,7 +44,9 @@ impl Spooled {
             answer
         };
         let fake = Fake { seen: Arc::default(), concurrency: 2, behave: Box::new(behave) };
-        Self { queue: BackendQueue::start_with(&settings, fake, Timing::default()), sent, answers }
+        let queue = BackendQueue::start(&settings, Timing::default(), Duration::ZERO, || Ok(Box::new(fake)));
+        assert!(queue.wait_for_start(within(60_000)));
+        Self { queue, sent, answers }
     }
 
     fn offer(&self, ids: std::ops::Range<u8>) {
@@ -137,6 +145,24 @@ fn what_the_backend_may_have_taken_without_an_answer_is_told_as_such_when_it_is_
     let second = Spooled::start(folder.path(), Outcome::Exported);
     second.each_has_arrived_once(0..1);
     assert_eq!(second.queue.counters().spool.unwrap().maybe_twice, 10);
+}
+
+/// The one of a reload that is refused, for one: it never gets there.
+#[test]
+fn a_backend_that_nothing_leads_to_sends_nothing_of_what_others_have_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Spooled::start(folder.path(), away());
+    first.offer(0..5);
+    first.queue.shutdown(within(2_000));
+    drop(first);
+    // Its one thread looks for others before it sends its own.
+    let next = Spooled::start_unused(folder.path(), Outcome::Exported, |settings| settings.concurrency = 1);
+    next.offer(7..8);
+    // The second one is of all that was there before the end of the first.
+    assert!(next.queue.flush(within(5_000)) && next.queue.flush(within(5_000)));
+    assert_eq!(*next.sent.lock().unwrap(), BTreeMap::from([(7, 1)]));
+    next.queue.takes_over(true);
+    eventually("they are sent", || next.sent.lock().unwrap().len() == 6);
 }
 
 #[test]
