@@ -2,7 +2,7 @@
 //!
 //! Otherwise as the library's own, which gives its socket to nobody. (RATIONALE: "What if the program closes a descriptor of ours?")
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -72,42 +72,39 @@ impl Transport for Connected {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
-        let limit = left(&timeout)?;
-        let mut socket = own(&self.socket)?;
-        if limit != self.write_limit {
-            socket.set_write_timeout(limit)?;
-            self.write_limit = limit;
-        }
-        let output = self.buffers.output().get(..amount).unwrap_or_default();
-        socket.write_all(output).map_err(|error| timed_out_or(error, timeout.reason))
+        let Self { socket, buffers, write_limit, .. } = self;
+        let mut rest = buffers.output().get(..amount).unwrap_or_default();
+        within(&timeout.for_write(), |still| {
+            if rest.is_empty() {
+                return Ok(Some(()));
+            }
+            let mut socket = own(socket)?;
+            if still != *write_limit {
+                socket.set_write_timeout(still)?;
+                *write_limit = still;
+            }
+            match socket.write(rest)? {
+                0 => Err(ErrorKind::WriteZero.into()),
+                count => {
+                    rest = rest.get(count..).unwrap_or_default();
+                    Ok(rest.is_empty().then_some(()))
+                }
+            }
+        })
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = timeout.for_read();
-        let (limit, begun) = (left(&timeout)?, Instant::now());
-        let mut still = limit;
-        loop {
-            let mut socket = own(&self.socket)?;
-            if still != self.read_limit {
+        let Self { socket, buffers, read_limit, .. } = self;
+        within(&timeout.for_read(), |still| {
+            let mut socket = own(socket)?;
+            if still != *read_limit {
                 socket.set_read_timeout(still)?;
-                self.read_limit = still;
+                *read_limit = still;
             }
-            match socket.read(self.buffers.input_append_buf()) {
-                Ok(count) => {
-                    self.buffers.input_appended(count);
-                    return Ok(count > 0);
-                }
-                // The system begins a wait with a limit not again after a signal.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {
-                    still = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
-                    if still == Some(Duration::ZERO) {
-                        return Err(Error::Timeout(timeout.reason));
-                    }
-                }
-                Err(error) => return Err(timed_out_or(error, timeout.reason)),
-            }
-        }
+            let count = socket.read(buffers.input_append_buf())?;
+            buffers.input_appended(count);
+            Ok(Some(count > 0))
+        })
     }
 
     /// Asked between two requests: nothing is to be read then.
@@ -122,8 +119,31 @@ impl Transport for Connected {
 }
 
 /// The socket, if the program has not closed it.
-fn own(socket: &OwnDescriptor<TcpStream>) -> Result<&TcpStream, Error> {
-    socket.get().ok_or_else(|| Error::Io(ErrorKind::NotConnected.into()))
+fn own(socket: &OwnDescriptor<TcpStream>) -> io::Result<&TcpStream> {
+    socket.get().ok_or_else(|| ErrorKind::NotConnected.into())
+}
+
+/// Calls `step`, which may wait for as long as it is told, until it has an answer or the time is over. One call is not enough:
+/// the system takes what there is room for, and says so when the whole limit has passed; the next call would begin with a limit
+/// of its own. So it would after a signal.
+fn within<T>(
+    timeout: &NextTimeout,
+    mut step: impl FnMut(Option<Duration>) -> io::Result<Option<T>>,
+) -> Result<T, Error> {
+    let (limit, begun) = (left(timeout)?, Instant::now());
+    let mut still = limit;
+    loop {
+        match step(still) {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(timed_out_or(error, timeout.reason)),
+        }
+        still = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+        if still == Some(Duration::ZERO) {
+            return Err(Error::Timeout(timeout.reason));
+        }
+    }
 }
 
 fn left(timeout: &NextTimeout) -> Result<Option<Duration>, Error> {
@@ -134,9 +154,75 @@ fn left(timeout: &NextTimeout) -> Result<Option<Duration>, Error> {
 }
 
 /// A limit of the socket that is over says `WouldBlock`.
-fn timed_out_or(error: std::io::Error, reason: Timeout) -> Error {
+fn timed_out_or(error: io::Error, reason: Timeout) -> Error {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(reason),
         _ => Error::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn limit(limit: Duration) -> NextTimeout {
+        NextTimeout { after: limit.into(), ..NextTimeout::default() }
+    }
+
+    #[test]
+    fn what_is_taken_in_parts_has_one_limit_for_all_of_them() {
+        let mut told = Vec::new();
+        let sent = within(&limit(Duration::from_secs(3600)), |still| {
+            told.push(still.unwrap());
+            std::thread::sleep(Duration::from_millis(2));
+            match told.len() {
+                1 => Ok(None),
+                2 => Err(ErrorKind::Interrupted.into()),
+                _ => Ok(Some(())),
+            }
+        });
+        assert!(sent.is_ok() && told.is_sorted_by(|one, next| one > next), "{told:?}");
+    }
+
+    #[test]
+    fn a_part_that_has_taken_all_the_time_is_the_last() {
+        let mut parts = 0;
+        let sent = within::<()>(&limit(Duration::from_millis(20)), |still| {
+            parts += 1;
+            assert_eq!(parts, 1, "another wait has begun");
+            std::thread::sleep(still.unwrap());
+            Ok(None)
+        });
+        assert!(matches!(sent, Err(Error::Timeout(_))) && parts == 1, "{sent:?} after {parts}");
+    }
+
+    #[test]
+    fn a_server_that_does_not_read_on_is_given_up_and_what_it_reads_is_what_was_sent() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let (mut accepted, _) = server.accept().unwrap();
+        let mut connected = Connected {
+            socket: OwnDescriptor::new(socket).unwrap(),
+            buffers: LazyBuffers::new(1024, 1 << 20),
+            read_limit: None,
+            write_limit: None,
+        };
+        for (byte, place) in connected.buffers.output().iter_mut().zip(0_u32..) {
+            *byte = b'a' + u8::try_from(place % 26).unwrap();
+        }
+        let stuck = loop {
+            match connected.transmit_output(1 << 20, limit(Duration::from_millis(50))) {
+                Ok(()) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(stuck, Error::Timeout(_)), "{stuck:?}");
+        drop(connected);
+        let mut read = Vec::new();
+        accepted.read_to_end(&mut read).unwrap();
+        let round = |(byte, place): (&u8, usize)| *byte == b'a' + u8::try_from(place % (1 << 20) % 26).unwrap();
+        assert!(read.iter().zip(0..).all(round));
     }
 }

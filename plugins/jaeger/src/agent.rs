@@ -1,7 +1,7 @@
 //! The agent's UDP port: each packet one `emitBatch` call of some spans of one service.
 
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ pub(crate) struct Agent {
     socket: Mutex<Option<Arc<OwnDescriptor<UdpSocket>>>>,
     sequence: AtomicU32,
     pace: Mutex<Pace>,
+    /// [`look_up`]; tests put a slow one in its place.
+    look_up: fn(&str, Duration) -> std::io::Result<Vec<SocketAddr>>,
 }
 
 impl Agent {
@@ -35,6 +37,7 @@ impl Agent {
             socket: Mutex::new(None),
             sequence: AtomicU32::new(0),
             pace: Mutex::new(Pace::new()),
+            look_up,
         }
     }
 
@@ -46,6 +49,7 @@ impl Agent {
     /// Retryable if a packet cannot be sent: the whole batch is sent again, and Jaeger merges what it has already by
     /// span id. Partial if there are spans that are too large for a packet: these are lost.
     pub(crate) fn send(&self, otlp: &[u8], limit: Duration) -> Result<(), BackendError> {
+        let deadline = Instant::now() + limit;
         let sendable = spans::sendable(otlp)?;
         let mut refused = Refused::default();
         let mut packets = Vec::new();
@@ -63,7 +67,7 @@ impl Agent {
         for packet in &packets {
             let wait = self.pace().next(&mut errand, packet, Instant::now());
             std::thread::sleep(wait);
-            self.send_packet(packet, limit)?;
+            self.send_packet(packet, deadline)?;
         }
         refused.into_result(sendable.span_count(), sendable.without_ids)
     }
@@ -111,8 +115,8 @@ impl Agent {
         writer.into_bytes()
     }
 
-    fn send_packet(&self, packet: &[u8], limit: Duration) -> Result<(), BackendError> {
-        let socket = self.socket(limit)?;
+    fn send_packet(&self, packet: &[u8], deadline: Instant) -> Result<(), BackendError> {
+        let socket = self.socket(deadline)?;
         let sent = socket.get().ok_or_else(|| ErrorKind::NotConnected.into()).and_then(|socket| socket.send(packet));
         match sent {
             Ok(bytes) => {
@@ -120,21 +124,28 @@ impl Agent {
                 Ok(())
             }
             Err(error) => {
-                *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                *self.kept() = None;
                 Err(self.failed(&error))
             }
         }
     }
 
-    fn socket(&self, limit: Duration) -> Result<Arc<OwnDescriptor<UdpSocket>>, BackendError> {
-        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(socket) = socket.as_ref().filter(|socket| socket.get().is_some()) {
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<OwnDescriptor<UdpSocket>>>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The name is looked up without the lock: who waited for another's look-up would have no time left for its own.
+    fn socket(&self, deadline: Instant) -> Result<Arc<OwnDescriptor<UdpSocket>>, BackendError> {
+        if let Some(socket) = self.kept().as_ref().filter(|socket| socket.get().is_some()) {
             return Ok(Arc::clone(socket));
         }
-        let connected = connect(self.settings.address.as_str(), limit).and_then(OwnDescriptor::new);
-        let connected = connected.map_err(|error| self.failed(&error))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let addresses = (self.look_up)(self.settings.address.as_str(), left);
+        let connected = addresses.and_then(connect).and_then(OwnDescriptor::new);
+        let connected = Arc::new(connected.map_err(|error| self.failed(&error))?);
         self.counters.connected();
-        Ok(Arc::clone(socket.insert(Arc::new(connected))))
+        *self.kept() = Some(Arc::clone(&connected));
+        Ok(connected)
     }
 
     fn failed(&self, error: &std::io::Error) -> BackendError {
@@ -151,9 +162,9 @@ struct Packets {
 }
 
 /// A socket of the family of the first address that can be used.
-fn connect(address: &str, limit: Duration) -> std::io::Result<UdpSocket> {
+fn connect(addresses: Vec<SocketAddr>) -> std::io::Result<UdpSocket> {
     let mut last = None;
-    for address in look_up(address, limit)? {
+    for address in addresses {
         let local = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         match UdpSocket::bind(local).and_then(|socket| socket.connect(address).map(|()| socket)) {
             Ok(socket) => return Ok(socket),
@@ -169,10 +180,48 @@ const ENVELOPE: usize = 40;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
+    use crate::settings::AgentAddress;
+
+    fn agent(look_up: fn(&str, Duration) -> std::io::Result<Vec<SocketAddr>>) -> Agent {
+        let address = AgentAddress::parse("localhost:6831").unwrap();
+        let settings = AgentSettings { address, max_packet_size: 1000 };
+        Agent { look_up, ..Agent::new(settings, Arc::default()) }
+    }
 
     #[test]
     fn a_name_is_connected_to() {
-        connect("localhost:6831", Duration::from_secs(10)).unwrap();
+        agent(look_up).socket(Instant::now() + Duration::from_secs(10)).unwrap();
+    }
+
+    #[test]
+    fn two_threads_look_a_name_up_side_by_side() {
+        static LOOKING: Barrier = Barrier::new(2);
+        static BOTH: AtomicU32 = AtomicU32::new(0);
+        // Comes back when both are in here.
+        let agent = agent(|_, _| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            std::thread::spawn(move || sender.send(LOOKING.wait()));
+            receiver.recv_timeout(Duration::from_secs(20)).map_err(|_| ErrorKind::TimedOut)?;
+            BOTH.fetch_add(1, Ordering::Relaxed);
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], 6831))])
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            let threads = [(); 2].map(|()| scope.spawn(|| agent.socket(deadline).map(drop)));
+            threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        });
+        assert_eq!(BOTH.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_look_up_has_what_is_left_of_the_time() {
+        let agent = agent(|_, limit| {
+            assert!(limit.is_zero(), "{limit:?}");
+            Err(ErrorKind::TimedOut.into())
+        });
+        assert!(agent.socket(Instant::now()).is_err());
     }
 }

@@ -133,7 +133,7 @@ impl AgentAddress {
         &self.0
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let unusable = |what: &str| {
             let example = "an agent's address is \"host:port\", for example \"localhost:6831\"";
