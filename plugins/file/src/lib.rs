@@ -17,6 +17,7 @@ mod readable;
 mod readable_metrics;
 mod rotated_file;
 mod settings;
+mod stream;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -60,14 +61,14 @@ impl Backend for File {
         self.counters.export(batch, || {
             let lines = self.lines(batch)?;
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-            output.write_lines(&lines, timeout, &self.counters)?;
+            output.write_lines(&lines, batch, timeout, &self.counters)?;
             self.counters.bytes_sent(lines.len());
             Ok(())
         })
     }
 
-    fn flush(&self, _timeout: Duration) -> Result<(), BackendError> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    fn flush(&self, timeout: Duration) -> Result<(), BackendError> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).flush(timeout)
     }
 
     fn shutdown(&self, timeout: Duration) -> Result<(), BackendError> {

@@ -1,20 +1,21 @@
 //! Where lines go.
 
-use std::io::Write;
+use std::io::{Stderr, Stdout};
 use std::path::Path;
 use std::time::Duration;
 
-use tracer_plugin_api::BackendError;
+use tracer_plugin_api::{BackendError, Batch};
 use tracer_plugin_kit::Counters;
 
-use crate::rotated_file::{RotatedFile, failed};
+use crate::rotated_file::RotatedFile;
 use crate::settings::{Settings, Target};
+use crate::stream::Stream;
 
 /// An open output. One thread writes at a time.
 #[derive(Debug)]
 pub(crate) enum Output {
-    Stdout,
-    Stderr,
+    Stdout(Stream<Stdout>),
+    Stderr(Stream<Stderr>),
     File(RotatedFile),
 }
 
@@ -23,11 +24,12 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// A configuration error if the directory of the file does not exist, or the file is something else.
+    /// A configuration error if the directory of the file does not exist, the file is something else, or the process has no such
+    /// stream.
     pub(crate) fn new(settings: &Settings) -> Result<Self, BackendError> {
         match &settings.path {
-            Target::Stdout => Ok(Output::Stdout),
-            Target::Stderr => Ok(Output::Stderr),
+            Target::Stdout => Stream::of_the_process("stdout", std::io::stdout()).map(Output::Stdout),
+            Target::Stderr => Stream::of_the_process("stderr", std::io::stderr()).map(Output::Stderr),
             Target::File(path) => {
                 check_place(path)?;
                 Ok(Output::File(RotatedFile::new(path.clone(), settings.max_bytes.bytes(), settings.max_files.0)))
@@ -38,39 +40,37 @@ impl Output {
     /// Opens the file, so that a first problem shows at start-up and not at the first batch.
     pub(crate) fn open(&mut self, counters: &Counters) -> Result<(), BackendError> {
         match self {
-            Output::Stdout | Output::Stderr => Ok(()),
+            Output::Stdout(_) | Output::Stderr(_) => Ok(()),
             Output::File(file) => file.open(counters),
         }
     }
 
-    /// Writes what belongs together, whole or not at all as far as the system lets us; `lines` end in a newline.
+    /// Writes what belongs together, whole or not at all as far as the system lets us; `lines` end in a newline, and are those of
+    /// `batch`.
     ///
-    /// Waits for `patience` at the most where other processes write to the same file.
+    /// Waits for `patience` at the most where other processes write to the same file, or a stream has no room.
     pub(crate) fn write_lines(
         &mut self,
         lines: &[u8],
+        batch: &Batch<'_>,
         patience: Duration,
         counters: &Counters,
     ) -> Result<(), BackendError> {
         match self {
-            Output::Stdout => stream("stdout", std::io::stdout().lock(), lines),
-            Output::Stderr => stream("stderr", std::io::stderr().lock(), lines),
+            Output::Stdout(stream) => stream.write_lines(lines, batch, patience),
+            Output::Stderr(stream) => stream.write_lines(lines, batch, patience),
             Output::File(file) => file.write_lines(lines, patience, counters),
         }
     }
 
-    /// Makes the lines written so far survive a crash of the machine.
-    pub(crate) fn flush(&mut self) -> Result<(), BackendError> {
+    /// Makes the lines written so far survive a crash of the machine; ends a line of which a stream has the beginning.
+    pub(crate) fn flush(&mut self, patience: Duration) -> Result<(), BackendError> {
         match self {
-            Output::Stdout | Output::Stderr => Ok(()),
+            Output::Stdout(stream) => stream.flush(patience),
+            Output::Stderr(stream) => stream.flush(patience),
             Output::File(file) => file.sync(),
         }
     }
-}
-
-/// The lock is held for all of them: lines of the application do not come between.
-fn stream(name: &str, mut stream: impl Write, lines: &[u8]) -> Result<(), BackendError> {
-    stream.write_all(lines).and_then(|()| stream.flush()).map_err(|error| failed("written", name, &error))
 }
 
 fn check_place(path: &Path) -> Result<(), BackendError> {
@@ -94,8 +94,6 @@ fn check_place(path: &Path) -> Result<(), BackendError> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Error, ErrorKind};
-
     use super::*;
 
     fn complaint(path: &Path) -> String {
@@ -116,20 +114,5 @@ mod tests {
     fn what_is_no_file_is_refused() {
         assert!(complaint(&std::env::temp_dir()).contains("is not a file"));
         assert!(complaint(Path::new("/dev/null")).contains("is not a file"));
-    }
-
-    #[test]
-    fn a_stream_that_cannot_be_written_is_worth_another_try() {
-        struct Closed;
-        impl Write for Closed {
-            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-                Err(Error::from(ErrorKind::BrokenPipe))
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let error = stream("stdout", Closed, b"x\n").unwrap_err();
-        assert_eq!(error.kind(), tracer_plugin_api::ErrorKind::Retryable);
     }
 }
