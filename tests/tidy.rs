@@ -444,6 +444,37 @@ fn no_callback_asks_for_a_thread_local_that_may_be_gone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A child that is forked while another thread is in a `Once` or its like waits there for ever: `FirstMade` and `unless_done` do
+/// not wait. Fields of what a client, a pipeline or one process has for itself are another matter.
+#[test]
+fn nobody_waits_for_a_thread_that_a_fork_has_left_behind() {
+    // By whoever has claimed it alone, or holds the lock of Python, which whoever forks there holds; Node does not fork.
+    let elsewhere = ["resolver/librdkafka/src/python/", "resolver/librdkafka/src/node_api/"];
+    let claimed = ("resolver/src/resolver/global.rs", "LOADED");
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in sources() {
+        let folders = ["resolver/src/", "resolver/librdkafka/src/"];
+        let is_meant = folders.iter().any(|folder| file.path.starts_with(folder)) && !file.is_test();
+        if !is_meant || elsewhere.iter().any(|folder| file.path.starts_with(folder)) {
+            continue;
+        }
+        for line in file.code().lines() {
+            let Some((name, of)) = line.split_once("static ").and_then(|(_, declared)| declared.split_once(": "))
+            else {
+                continue;
+            };
+            seen += 1;
+            let of = of.trim_start_matches("std::sync::");
+            let waits = ["Once ", "OnceLock<", "LazyLock<"].iter().any(|word| of.starts_with(word));
+            if waits && (&*file.path, name) != claimed {
+                wrong.push(format!("{}: `{name}` is waited for", file.path));
+            }
+        }
+    }
+    assert!(seen > 50, "the statics were not found: {seen}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// A program without a logger hears warnings and errors on stderr: `report` sees to that, and `log`'s own macros do not.
 #[test]
 fn the_engine_warns_by_its_report_only() {

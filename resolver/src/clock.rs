@@ -11,8 +11,7 @@
 //! from there, so a step is followed at the next anchor. Over a suspend the monotonic clock stands still, and a counter may go
 //! on, stand still too, or begin anew; so a scale is used only if it is about that of the measurement before.
 
-use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since the Unix epoch; 0 on a clock set before it.
 #[inline]
@@ -58,10 +57,13 @@ impl Moment {
     }
 }
 
-/// Nanoseconds of a clock that never goes back, from an origin of its own.
+/// Nanoseconds of a clock that never goes back, from an origin of its own. Without an `Instant`, whose first would have to be
+/// kept, and made by a thread that a child of a fork has not.
 pub(crate) fn monotonic_nanos() -> u64 {
-    static ORIGIN: OnceLock<Instant> = OnceLock::new();
-    ORIGIN.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a place for the answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
 }
 
 /// A reading of the processor's counter, for [`now_and_since`]; 0 where it is not what time is kept by.
@@ -92,7 +94,7 @@ mod counter {
     use std::ops::RangeInclusive;
     use std::path::Path;
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
     use super::{monotonic_nanos, system_nanos};
 
@@ -275,11 +277,15 @@ mod counter {
     /// CPUID 0x8000_0007, EDX bit 8: the counter's rate never changes (Intel SDM 18.17.1, AMD APM 13.2.4).
     #[expect(unused_unsafe, reason = "`__cpuid` is unsafe in the oldest compiler we support, and safe in newer ones")]
     fn is_invariant() -> bool {
-        static INVARIANT: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-        *INVARIANT.get_or_init(|| {
+        const UNKNOWN: u8 = u8::MAX;
+        // Whoever asks at the same time finds the same.
+        static INVARIANT: AtomicU8 = AtomicU8::new(UNKNOWN);
+        if INVARIANT.load(Ordering::Relaxed) == UNKNOWN {
             // SAFETY: every x86_64 processor has the instruction.
-            unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0 }
-        })
+            let is = unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0 };
+            INVARIANT.store(u8::from(is), Ordering::Relaxed);
+        }
+        INVARIANT.load(Ordering::Relaxed) == 1
     }
 }
 

@@ -1,14 +1,13 @@
 //! What this process and its machine are called, for the resource of every service; and what else runs in it.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use crate::loaded_modules::{LoadedModule, find_loaded_module};
-use crate::per_process::{self, PerProcess};
+use crate::per_process::{self, FirstMade, PerProcess};
 
 /// The machine's name; empty when the system does not say.
 pub(crate) fn host_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
+    static NAME: FirstMade<String> = FirstMade::new();
     NAME.get_or_init(|| {
         let mut name = [0_u8; 256];
         // SAFETY: writes at most as many bytes as `name` has.
@@ -20,7 +19,7 @@ pub(crate) fn host_name() -> &'static str {
 
 /// The name of the file that this program is; empty when the system does not say.
 pub(crate) fn executable_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
+    static NAME: FirstMade<String> = FirstMade::new();
     NAME.get_or_init(|| {
         let path = std::env::current_exe().unwrap_or_default();
         path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
@@ -60,7 +59,7 @@ pub(crate) fn is_fork() -> bool {
 ///
 /// Go's linker leaves a note in what it links. Looked up once, at the first call.
 pub(crate) fn has_go_code() -> bool {
-    static HAS: OnceLock<bool> = OnceLock::new();
+    static HAS: FirstMade<bool> = FirstMade::new();
     *HAS.get_or_init(|| find_loaded_module(is_go))
 }
 
@@ -82,7 +81,7 @@ fn is_go(module: &LoadedModule<'_>) -> bool {
 ///
 /// `interceptor/RATIONALE.md`: "Why is Node.js recognised, and its messages only received?"
 pub(crate) fn is_node() -> bool {
-    static IS: OnceLock<bool> = OnceLock::new();
+    static IS: FirstMade<bool> = FirstMade::new();
     // SAFETY: looks up a NUL-terminated name.
     *IS.get_or_init(|| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"napi_create_function".as_ptr()) }.is_null())
 }

@@ -100,6 +100,7 @@ pub(super) const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/table.rs",
     "resolver/src/plugin/thread_mark.rs",
     "resolver/src/own_descriptor.rs",
+    "resolver/src/per_process.rs",
     "resolver/src/process_lock.rs",
     "resolver/src/quiet_thread.rs",
     "resolver/src/control_page.rs",

@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 use std::panic;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -13,14 +12,16 @@ use tracer_resolver::write_to_stderr;
 
 /// Begins to speak, at the first call. Not done at load: most processes of a preloaded environment are no Kafka clients.
 pub(crate) fn start() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        let asked = std::env::var("OTEL_LOG_LEVEL").unwrap_or_default();
-        let level = level(&asked);
-        // Fails where the program is Rust, links this crate and has a logger: then that is the place to speak.
-        if log::set_logger(&STDERR).is_err() {
-            return;
-        }
+    if STARTED.load(Ordering::Acquire) {
+        return;
+    }
+    let asked = std::env::var("OTEL_LOG_LEVEL").unwrap_or_default();
+    let level = level(&asked);
+    if log::set_logger(&STDERR).is_ok() {
+        IS_OURS.store(true, Ordering::Relaxed);
+    }
+    // Not where the program is Rust, links this crate and has a logger: then that is the place to speak.
+    if IS_OURS.load(Ordering::Relaxed) {
         // Of this library's own copy of Rust's library: the application's panics are its own.
         panic::set_hook(Box::new(|panic| log::error!("{}", report(&panic.to_string()))));
         SILENT.store(level == Some(LevelFilter::Off), Ordering::Relaxed);
@@ -31,12 +32,17 @@ pub(crate) fn start() {
                 "OTEL_LOG_LEVEL={asked:?} is not a level; known: none, error, warn, info, debug. It is warn now"
             );
         }
-    });
+    }
+    // Not by a `Once`: a child that is forked meanwhile would wait for a thread that it has not.
+    STARTED.store(true, Ordering::Release);
 }
 
 struct Stderr;
 
 static STDERR: Stderr = Stderr;
+static STARTED: AtomicBool = AtomicBool::new(false);
+/// Everything in this copy of `log` comes here.
+static IS_OURS: AtomicBool = AtomicBool::new(false);
 static SILENT: AtomicBool = AtomicBool::new(false);
 const DEFAULT: LevelFilter = LevelFilter::Warn;
 

@@ -6,9 +6,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::per_process::FirstMade;
 
 /// How sure the end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(crate) struct Leaving {
 }
 
 /// What is done on the batch thread first of all when the process ends, or may.
-static BEFORE: OnceLock<fn(Leave)> = OnceLock::new();
+static BEFORE: FirstMade<fn(Leave)> = FirstMade::new();
 
 /// Of the time, for what is done when nothing more can leave: counting it, and saying so.
 const TO_TELL: Duration = Duration::from_millis(200);
@@ -120,7 +121,7 @@ impl Leaving {
 
     /// Lets the batch thread call `before`, once for every request; the first that is given counts.
     pub(crate) fn set_before(before: fn(Leave)) {
-        let _ = BEFORE.set(before);
+        BEFORE.get_or_init(|| before);
     }
 
     /// Called by the batch thread when it has a request.

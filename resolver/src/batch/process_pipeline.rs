@@ -3,8 +3,7 @@
 //! A fork leaves the child without the batch thread, so the child starts a pipeline of its own at its first use; what
 //! the parent had collected stays the parent's, and nothing is sent twice.
 
-use std::sync::Once;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::batch_thread::BatchThread;
@@ -13,7 +12,7 @@ use super::pipeline::{CURRENT, Pipeline};
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::MAX_EXTRA;
 use super::span_origin::SpanOrigin;
-use super::{template, thread_spans};
+use super::thread_spans;
 use crate::clock;
 use crate::export::DropReason;
 use crate::per_process;
@@ -95,12 +94,11 @@ impl Pipeline {
     /// From here on a child of this process knows that it is one. To be called before the first thread is started, the
     /// first lock taken or the first backend created that a child must not take for its own.
     pub(crate) fn watch_forks() {
-        static AT_FORK: Once = Once::new();
-        AT_FORK.call_once(|| {
-            // What threads of ours would make at its first use. A child that is forked meanwhile would wait for it for ever.
-            clock::monotonic_nanos();
+        static ARE_WATCHED: AtomicBool = AtomicBool::new(false);
+        per_process::unless_done(&ARE_WATCHED, || {
+            // The first of the readings that an anchor needs.
             clock::keep_anchored();
-            template::make_what_spans_share();
+            // Of two threads at once both are taken: a child then counts two forks, and forgets its parent twice.
             // SAFETY: the handler only stores to atomics, which is allowed in a fresh child.
             unsafe { libc::pthread_atfork(None, None, Some(forget_the_parent)) };
         });

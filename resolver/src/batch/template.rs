@@ -3,10 +3,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::Arc;
 
 use super::record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind};
 use super::span_writer::{Field, SpanWriter, varint};
+use crate::per_process::FirstMade;
 
 /// What all spans of one client say.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ pub(crate) struct SpanTemplates {
 /// One kind's fixed bytes: kind, name and the attributes that are always the same. Made on the batch thread, at the first span.
 #[derive(Debug, Default)]
 struct Template {
-    rest: OnceLock<Box<[u8]>>,
+    rest: FirstMade<Box<[u8]>>,
 }
 
 /// The resource and scope of one service, as they open its `ResourceSpans`.
@@ -185,7 +186,8 @@ fn older_names(out: &mut Vec<u8>, span: &FinishedSpan) {
 
 /// The attribute that says how the end of a processing was found.
 fn end_found_by(by: EndedBy) -> &'static [u8] {
-    static ENCODED: LazyLock<[Vec<u8>; EndedBy::ALL.len()]> = LazyLock::new(|| {
+    static ENCODED: FirstMade<[Vec<u8>; EndedBy::ALL.len()]> = FirstMade::new();
+    let encoded = ENCODED.get_or_init(|| {
         EndedBy::ALL.map(|by| {
             let mut encoded = Vec::new();
             let mut span = SpanWriter::new(&mut encoded);
@@ -194,22 +196,17 @@ fn end_found_by(by: EndedBy) -> &'static [u8] {
         })
     });
     let place = EndedBy::ALL.iter().position(|known| *known == by);
-    place.and_then(|place| ENCODED.get(place)).map_or(&[], Vec::as_slice)
+    place.and_then(|place| encoded.get(place)).map_or(&[], Vec::as_slice)
 }
 
 /// The attribute that says that a parent was guessed, and by what.
 fn guessed_parent() -> &'static [u8] {
-    static ENCODED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    static ENCODED: FirstMade<Vec<u8>> = FirstMade::new();
+    ENCODED.get_or_init(|| {
         let mut encoded = Vec::new();
         SpanWriter::new(&mut encoded).string_attribute(Field::ATTRIBUTES, "tracer_resolver.parent", "thread");
         encoded
-    });
-    &ENCODED
-}
-
-/// So that nobody makes it later.
-pub(super) fn make_what_spans_share() {
-    let _ = (end_found_by(EndedBy::Poll), guessed_parent(), own_scope());
+    })
 }
 
 /// Fills in the length of the `spans` field that opened at `opened`: two bytes suffice from 128 to 16 383, and are then
@@ -370,7 +367,7 @@ fn nested(len: usize) -> usize {
 
 /// The encoded `InstrumentationScope` field of our own spans.
 pub(crate) fn own_scope() -> &'static [u8] {
-    static SCOPE: OnceLock<Vec<u8>> = OnceLock::new();
+    static SCOPE: FirstMade<Vec<u8>> = FirstMade::new();
     SCOPE.get_or_init(|| {
         let mut scope = Vec::new();
         SpanWriter::new(&mut scope).message(Field::SCOPE, |scope| {

@@ -8,12 +8,13 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::pipeline::Pipeline;
 use super::record::FinishedSpan;
 use super::segments::Claim;
 use super::thread_segment::ThreadSegment;
+use crate::per_process::FirstMade;
 
 /// The thread's own view.
 struct Local {
@@ -43,7 +44,7 @@ const _: () = assert!(!std::mem::needs_drop::<Local>(), "it is there until the t
 const SPACING: usize = 4096;
 
 /// `None` if the process has no key to give: then no thread keeps a segment.
-static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+static KEY: FirstMade<Option<libc::pthread_key_t>> = FirstMade::new();
 
 /// Hands a finished span over. `false` when there is no room for it.
 #[inline]

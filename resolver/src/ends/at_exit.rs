@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Display, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::exit_handlers;
@@ -22,8 +21,7 @@ const DEADLINE_IN_A_PLUGIN: Duration = Duration::from_secs(1);
 ///
 /// To be called when the plugins are loaded: handlers run in reverse order, so ours runs before theirs.
 pub(crate) fn watch() {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| exit_handlers::register(exit_begins, exit_ends));
+    exit_handlers::register(exit_begins, exit_ends);
 }
 
 /// Exports what is in hand before an end by `_exit()` or a signal, within what is left of [`EXIT_DEADLINE`]; what has not
@@ -34,7 +32,7 @@ pub(crate) fn watch() {
 /// Does nothing in a process that traced nothing, nor in a `vfork()` child, which has its parent's memory.
 pub fn before_exit() {
     // No memory is taken here: the thread may have come from the midst of the allocator.
-    let in_a_plugin = plugin::place(|place| _ = ENDED_IN.get_or_init(|| Words::of(place)));
+    let in_a_plugin = plugin::place(|place| ENDED_IN.keep(place));
     Pipeline::leave(Leave::Last, in_a_plugin.map_or(EXIT_DEADLINE, |()| DEADLINE_IN_A_PLUGIN));
 }
 
@@ -65,7 +63,7 @@ fn exits(leave: Leave) {
 /// Names the plugin that [`before_exit`] was called in. The batch thread's, at the end.
 pub(crate) fn tell_which_plugin_ends_it() {
     if let Some(place) = ENDED_IN.get() {
-        tell(place, "_exit(), or has sent a signal");
+        tell(&place, "_exit(), or has sent a signal");
     }
 }
 
@@ -77,38 +75,53 @@ fn tell(place: &dyn Display, how: &str) {
 }
 
 /// In which call of a plugin the process ends.
-static ENDED_IN: OnceLock<Words> = OnceLock::new();
+static ENDED_IN: Words = Words::new();
 
-/// As much of a text as there is room for.
+/// As much of a text as there is room for, kept without a lock and without memory of its own. The first that is kept stays.
 struct Words {
-    bytes: [u8; 128],
-    length: usize,
+    begun: AtomicBool,
+    /// 0: none is kept, or not whole yet.
+    length: AtomicUsize,
+    bytes: [AtomicU8; 128],
 }
 
 impl Words {
-    fn of(text: &dyn Display) -> Self {
-        let mut words = Self { bytes: [0; 128], length: 0 };
-        // What does not fit is left out.
-        let _ = write!(words, "{text}");
-        words
+    const fn new() -> Self {
+        let bytes = [const { AtomicU8::new(0) }; 128];
+        Self { begun: AtomicBool::new(false), length: AtomicUsize::new(0), bytes }
     }
-}
 
-impl Write for Words {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
-        let end = text.floor_char_boundary(room.len());
-        if let Some((to, from)) = room.get_mut(..end).zip(text.as_bytes().get(..end)) {
-            to.copy_from_slice(from);
-            self.length += end;
+    fn keep(&self, text: &dyn Display) {
+        if !self.begun.swap(true, Ordering::Relaxed) {
+            let mut to = Rest { bytes: &self.bytes, length: 0 };
+            // What does not fit is left out.
+            let _ = write!(to, "{text}");
+            // Release: pairs with the acquire in `get`.
+            self.length.store(to.length, Ordering::Release);
         }
-        Ok(())
+    }
+
+    fn get(&self) -> Option<String> {
+        let length = self.length.load(Ordering::Acquire);
+        let bytes: Vec<u8> = self.bytes.iter().take(length).map(|byte| byte.load(Ordering::Relaxed)).collect();
+        (length > 0).then(|| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
-impl Display for Words {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.bytes.get(..self.length).unwrap_or_default()))
+/// What is left of the room.
+struct Rest<'a> {
+    bytes: &'a [AtomicU8],
+    length: usize,
+}
+
+impl Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get(self.length..).unwrap_or_default();
+        let end = text.floor_char_boundary(room.len());
+        let bytes = text.as_bytes().iter().take(end);
+        room.iter().zip(bytes).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
+        self.length += end;
+        if end < text.len() { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
@@ -117,9 +130,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_kept_without_memory_and_cut_where_it_is_too_long() {
-        assert_eq!(Words::of(&"the flush of plugin `a`").to_string(), "the flush of plugin `a`");
-        assert_eq!(Words::of(&"é".repeat(100)).to_string(), "é".repeat(64));
-        assert_eq!(Words::of(&format!("a{}", "é".repeat(100))).to_string(), format!("a{}", "é".repeat(63)));
+    fn the_first_place_is_kept_and_cut_where_it_is_too_long() {
+        let kept = |text: &str| {
+            let words = Words::new();
+            assert_eq!(words.get(), None);
+            words.keep(&text);
+            words.keep(&"another");
+            words.get().unwrap()
+        };
+        assert_eq!(kept("the flush of plugin `a`"), "the flush of plugin `a`");
+        assert_eq!(kept(&"é".repeat(100)), "é".repeat(64));
+        assert_eq!(kept(&format!("a{}", "é".repeat(100))), format!("a{}", "é".repeat(63)));
     }
 }

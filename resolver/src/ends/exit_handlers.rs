@@ -1,24 +1,26 @@
 //! The end of the process as the C library tells of it: `exit()`, `quick_exit()`, and the last moment of all.
 
-use std::sync::OnceLock;
-
 use crate::cancellation::uncancelled;
+use crate::per_process::FirstMade;
 
 /// Lets `first` run when the process ends normally: after `main`, or in `exit()`. And `last` when all else has run that was
 /// registered for that moment, the destructors of static objects too; it alone runs in `quick_exit()`.
 ///
 /// `RATIONALE.md`: "Why does a normal end have two handlers?"
 pub(super) fn register(first: fn(), last: fn()) {
-    if HANDLERS.set(Handlers { first, last }).is_ok() {
+    if HANDLERS.get().is_none() {
+        // First of all: a child that is forked before they are known does it itself. Of two threads at once both are taken, and
+        // the second end finds nothing to wait for.
         // SAFETY: functions of this program or of a library that is never unloaded.
         unsafe {
             libc::atexit(exit_begins);
             at_quick_exit(exit_ends);
         }
+        HANDLERS.get_or_init(|| Handlers { first, last });
     }
 }
 
-static HANDLERS: OnceLock<Handlers> = OnceLock::new();
+static HANDLERS: FirstMade<Handlers> = FirstMade::new();
 
 struct Handlers {
     first: fn(),

@@ -1,8 +1,8 @@
 //! What is done with the messages of one client and topic: decided once, looked up per message.
 
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use super::captured::Captured;
 use super::header_refusals::HeaderRefusals;
@@ -12,6 +12,7 @@ use super::size_limit::SizeLimit;
 use crate::batch::{ClientFacts, Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
 use crate::config::{Ambient, Conventions, Measuring, Propagator, Relation, Trace};
 use crate::metrics::{Series, SeriesKey};
+use crate::per_process::FirstMade;
 use crate::propagation::Injection;
 use crate::resolver::Rules;
 use crate::services::Side;
@@ -254,7 +255,7 @@ impl Traced {
 
 /// The stamp of a generation of rules: they come again after 256. In another process they are others.
 fn stamp_of(generation: u64) -> u8 {
-    static FIRST: OnceLock<u8> = OnceLock::new();
+    static FIRST: FirstMade<u8> = FirstMade::new();
     (generation as u8).wrapping_add(*FIRST.get_or_init(|| new_span_id()[0]))
 }
 

@@ -7,9 +7,9 @@
 //! A note has its place by the message's address, and may be lost to another message whose place is the same. It is never
 //! another's: each send writes or erases the note of its address, and no two messages in flight have one address.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::per_process::FirstMade;
 use crate::propagation::SpanContext;
 use crate::zeroed::Zeroed;
 
@@ -39,7 +39,7 @@ struct Note {
 }
 
 /// Of the whole process: an address is. 4 MiB, of which there is only what was written to.
-static NOTES: OnceLock<Zeroed<Note>> = OnceLock::new();
+static NOTES: FirstMade<Zeroed<Note>> = FirstMade::new();
 
 const NOTES_COUNT: usize = 1 << 16;
 /// Bytes of memory, as a power of two, that one note is for: a message and what belongs to it take more. Messages that were

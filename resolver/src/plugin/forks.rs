@@ -2,10 +2,10 @@
 //!
 //! `RATIONALE.md`: "Why does a fork wait for a plugin that is being loaded?"
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::calls::is_in_plugin;
+use crate::per_process::unless_done;
 
 /// Lets a plugin begin: its constructors, its entry, its validate, its create. A fork waits until that has come back, for a
 /// second at most.
@@ -16,8 +16,9 @@ pub(super) fn undisturbed<T>(begin: impl FnOnce() -> T) -> T {
             UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
         }
     }
-    static WATCHED: Once = Once::new();
-    WATCHED.call_once(|| {
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    unless_done(&WATCHED, || {
+        // Of two threads at once both are taken, and a fork asks twice.
         // SAFETY: functions of this program or of a library that is never unloaded.
         unsafe { libc::pthread_atfork(Some(before_a_fork), None, Some(in_the_child)) };
     });

@@ -13,6 +13,7 @@ use super::{Reloaded, Resolver, off_status};
 use crate::config::Source;
 use crate::diagnostics;
 use crate::error::ResolverError;
+use crate::per_process::FirstMade;
 use crate::plugin::is_in_plugin;
 use crate::stack_room::with_room;
 
@@ -80,6 +81,7 @@ fn global() -> Result<&'static Resolver, ResolverError> {
 
 type Loaded = Result<Resolver, ResolverError>;
 
+/// Set by whoever has the claim; nobody else waits for that, but by looking.
 static LOADED: OnceLock<Loaded> = OnceLock::new();
 /// The process of which a thread loads it, or has; 0: none.
 static CLAIMED: AtomicU32 = AtomicU32::new(0);
@@ -140,7 +142,7 @@ fn wait(patience: Duration) -> Option<&'static Loaded> {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn off() -> &'static Resolver {
-    static OFF: OnceLock<Resolver> = OnceLock::new();
+    static OFF: FirstMade<Resolver> = FirstMade::new();
     OFF.get_or_init(Resolver::off)
 }
 
