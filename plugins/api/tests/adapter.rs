@@ -98,6 +98,38 @@ fn a_retry_sends_only_what_did_not_go_through() {
 }
 
 #[test]
+fn one_service_s_failure_is_not_the_others() {
+    let backend = adapted("others");
+    let (bad, ended, good) = (resource("fails twice"), resource("is shut down"), resource("good"));
+    let body = encode(&[(&bad, &[bare_span(1)]), (&good, &[bare_span(2)])]);
+    let mut cookie = 0;
+    let mut again = |attempt| {
+        let result = backend.export(&Batch { retry_cookie: cookie, attempt, ..batch(1, 2, &body) }, AMPLE);
+        result.inspect_err(|why| cookie = why.retry_cookie())
+    };
+    assert_eq!(again(1).unwrap_err().kind(), ErrorKind::Retryable);
+    assert_eq!(drawn("others"), ["fails twice:", "good: 2"]);
+    assert!(again(2).is_err() && again(3).is_ok());
+    assert_eq!(drawn("others"), ["fails twice: 1", "good: 2"]);
+
+    let why = export(&backend, 2, &[(&ended, &[bare_span(3), bare_span(4)]), (&good, &[bare_span(5)])]).unwrap_err();
+    assert_eq!((why.kind(), why.rejected_items()), (ErrorKind::Partial, 2));
+    let why = export(&backend, 3, &[(&ended, &[bare_span(6)])]).unwrap_err();
+    assert_eq!(why.kind(), ErrorKind::Shutdown, "of a batch that is one service's all is lost");
+}
+
+#[test]
+fn a_service_that_takes_all_the_time_is_not_the_first_at_each_try() {
+    let backend = adapted("first");
+    let body = encode(&[(&resource("never"), &[bare_span(1)]), (&resource("good"), &[bare_span(2)])]);
+    for (attempt, good) in [(1, "good:"), (2, "good: 2")] {
+        let why = backend.export(&Batch { attempt, ..batch(1, 2, &body) }, Duration::from_millis(500)).unwrap_err();
+        assert_eq!(why.kind(), ErrorKind::Timeout);
+        assert_eq!(drawn("first").contains(&good.to_owned()), attempt == 2);
+    }
+}
+
+#[test]
 fn an_exporter_s_own_error_is_heard_although_it_comes_a_moment_late() {
     let backend = adapted("late word");
     let body = encode(&[(&resource("fails late"), &[bare_span(1)])]);
@@ -292,6 +324,7 @@ impl SpanExporter for Recorder {
                 SleepElsewhere::default().await;
                 return Err(OTelSdkError::InternalFailure("the broker said no".into()));
             }
+            "is shut down" => return Err(OTelSdkError::AlreadyShutdown),
             "slow" => SleepElsewhere::default().await,
             "fails twice" if self.note(|seen| seen.failures) < 2 => {
                 self.note(|seen| seen.failures += 1);

@@ -12,7 +12,7 @@ use crate::adapter::ExporterBackend;
 use crate::adapter::block_on::block_on;
 use crate::adapter::exporters::{Exporters, time_left};
 use crate::adapter::resource_batch::{ResourceBatch, group_by_resource};
-use crate::{Backend, BackendError, Batch, CreateArgs, Stats};
+use crate::{Backend, BackendError, Batch, CreateArgs, ErrorKind, Stats};
 
 /// A [`Backend`] made of an [`ExporterBackend`]: `export_plugin!(Adapted<Mine>);`.
 pub struct Adapted<T: ExporterBackend> {
@@ -94,8 +94,8 @@ impl<T: ExporterBackend> Adapted<T> {
     fn count(&self, spans: u32, result: &Result<(), BackendError>) {
         let (batches, rejected) = match result {
             Ok(()) => (&self.batches_sent, Some(0)),
-            Err(why) if why.kind() == crate::ErrorKind::Partial => (&self.batches_sent, Some(why.rejected_items())),
-            Err(why) if why.kind() == crate::ErrorKind::Permanent => (&self.batches_failed, Some(spans)),
+            Err(why) if why.kind() == ErrorKind::Partial => (&self.batches_sent, Some(why.rejected_items())),
+            Err(why) if why.kind() == ErrorKind::Permanent => (&self.batches_failed, Some(spans)),
             Err(_) => (&self.batches_failed, None),
         };
         batches.fetch_add(1, Ordering::Relaxed);
@@ -111,21 +111,52 @@ impl<T: ExporterBackend> State<T> {
         let request = ExportTraceServiceRequest::decode(batch.body)
             .map_err(|why| BackendError::permanent(format!("the batch is not OTLP: {why}")))?;
         let (groups, malformed) = group_by_resource(request);
+        let mut groups: Vec<_> = groups.into_iter().enumerate().collect();
+        // One that takes all the time does not keep it from the same ones at each try.
+        let first = usize::try_from(batch.attempt.saturating_sub(1)).unwrap_or(0).checked_rem(groups.len());
+        groups.rotate_left(first.unwrap_or(0));
         // A bit for each group that is done. A retry finds the same groups in the same order; those beyond the 64th have no
         // bit, and are sent again.
         let mut done = batch.retry_cookie;
-        for (index, group) in groups.into_iter().enumerate() {
+        let (mut sent, mut refused) = (false, 0_u32);
+        let (mut again, mut never) = (None, None);
+        // One service's failure is not the others'.
+        for (index, group) in groups {
             let bit = u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index)).unwrap_or(0);
             if done & bit != 0 {
+                sent = true;
                 continue;
             }
-            self.export_group(group, deadline).map_err(|why| why.with_retry_cookie(done))?;
-            done |= bit;
+            let spans = u32::try_from(group.spans.len()).unwrap_or(u32::MAX);
+            match self.export_group(group, deadline) {
+                Ok(()) => {
+                    sent = true;
+                    done |= bit;
+                }
+                Err(why) if is_worth_a_retry(&why) => {
+                    again.get_or_insert(why);
+                }
+                // Without a bit: should there be another try, it is to be counted then.
+                Err(why) if why.kind() == ErrorKind::Partial => {
+                    sent = true;
+                    refused = refused.saturating_add(why.rejected_items());
+                    never.get_or_insert(why);
+                }
+                Err(why) => {
+                    refused = refused.saturating_add(spans);
+                    never.get_or_insert(why);
+                }
+            }
         }
-        if malformed > 0 {
-            return Err(BackendError::partial(malformed, "spans without a valid trace id and span id were left out"));
+        match (again, never) {
+            (Some(why), _) => Err(why.with_retry_cookie(done)),
+            (None, Some(why)) if !sent => Err(why),
+            (None, Some(why)) => Err(BackendError::partial(refused.saturating_add(malformed), why.message())),
+            (None, None) if malformed > 0 => {
+                Err(BackendError::partial(malformed, "spans without a valid trace id and span id were left out"))
+            }
+            (None, None) => Ok(()),
         }
-        Ok(())
     }
 
     fn export_group(&mut self, group: ResourceBatch, deadline: Option<Instant>) -> Result<(), BackendError> {
@@ -142,4 +173,8 @@ impl<T: ExporterBackend> State<T> {
             None => Err(too_late()),
         }
     }
+}
+
+fn is_worth_a_retry(why: &BackendError) -> bool {
+    matches!(why.kind(), ErrorKind::Retryable | ErrorKind::Timeout | ErrorKind::Credentials)
 }
