@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 /// Strings to be blotted out wherever somebody else's words are printed.
@@ -117,6 +118,11 @@ impl<'a> Walk<'a, '_> {
         }
         match value {
             Value::Object(values) => {
+                for (key, schema) in object.get("dependentSchemas").and_then(Value::as_object).into_iter().flatten() {
+                    if values.contains_key(key) {
+                        self.at(schema, value, pointer);
+                    }
+                }
                 for (key, value) in values {
                     self.below(pointer, key, |walk, pointer| walk.property(object, key, value, pointer));
                 }
@@ -124,7 +130,8 @@ impl<'a> Walk<'a, '_> {
             Value::Array(values) => {
                 for (index, value) in values.iter().enumerate() {
                     let place = object.get("prefixItems").and_then(|items| items.get(index));
-                    if let Some(schema) = place.or_else(|| object.get("items")) {
+                    let of_all = place.or_else(|| object.get("items"));
+                    for schema in of_all.into_iter().chain(object.get("contains")) {
                         self.below(pointer, &index.to_string(), |walk, pointer| walk.at(schema, value, pointer));
                     }
                 }
@@ -134,14 +141,18 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn property(&mut self, object: &'a Map<String, Value>, key: &str, value: &'a Value, pointer: &mut String) {
-        if let Some(schema) = object.get("properties").and_then(|properties| properties.get(key)) {
-            return self.at(schema, value, pointer);
-        }
-        // Which pattern matches does not matter: too many secrets are better than one too few.
-        for schema in object.get("patternProperties").and_then(Value::as_object).into_iter().flat_map(Map::values) {
+        let named = object.get("properties").and_then(|properties| properties.get(key));
+        if let Some(schema) = named {
             self.at(schema, value, pointer);
         }
-        if let Some(schema) = object.get("additionalProperties") {
+        // Those of patterns apply beside it. For another key it does not matter which matches: too many secrets are better than one
+        // too few.
+        for (pattern, schema) in object.get("patternProperties").and_then(Value::as_object).into_iter().flatten() {
+            if named.is_none() || Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(key)) {
+                self.at(schema, value, pointer);
+            }
+        }
+        if let Some(schema) = object.get("additionalProperties").filter(|_| named.is_none()) {
             self.at(schema, value, pointer);
         }
     }
@@ -191,6 +202,41 @@ mod tests {
         let secrets = Secrets::marked(&schema, &config);
         let spoken = "hunter22 tok-1234 list-5678 Bearer eyJhbGciOi / eyJhbGciOi http://collector";
         assert_eq!(secrets.redact(spoken), "[redacted] [redacted] [redacted] [redacted] / [redacted] http://collector");
+    }
+
+    #[test]
+    fn marks_are_found_in_every_word_that_holds_a_schema_of_a_value() {
+        let marked = json!({ "x-secret": true });
+        let cases = [
+            (
+                json!({ "dependentSchemas": { "a": { "properties": { "b": marked } } } }),
+                json!({ "a": 1, "b": "hush-1" }),
+                true,
+            ),
+            (
+                json!({ "dependentSchemas": { "c": { "properties": { "b": marked } } } }),
+                json!({ "b": "hush-1" }),
+                false,
+            ),
+            (json!({ "contains": marked }), json!(["hush-1"]), true),
+            (json!({ "items": {}, "contains": marked }), json!(["hush-1"]), true),
+            (
+                json!({ "properties": { "b": {} }, "patternProperties": { "^b": marked } }),
+                json!({ "b": "hush-1" }),
+                true,
+            ),
+            (
+                json!({ "properties": { "b": {} }, "patternProperties": { "^c": marked } }),
+                json!({ "b": "hush-1" }),
+                false,
+            ),
+            (json!({ "properties": { "b": {} }, "additionalProperties": marked }), json!({ "b": "hush-1" }), false),
+        ];
+        let is_wrong = |(schema, config, is_found): &(Value, Value, bool)| {
+            (Secrets::marked(schema, config).redact("hush-1") == "[redacted]") != *is_found
+        };
+        let wrong: Vec<_> = cases.iter().filter(|case| is_wrong(case)).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]
