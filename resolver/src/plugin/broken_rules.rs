@@ -31,7 +31,7 @@ pub(super) enum Rule {
 
 /// What of `schema` is broken by `settings`.
 pub(super) fn broken_rules(schema: &SettingsSchema, settings: &Value) -> Vec<Broken> {
-    let mut check = Check { root: schema.as_value(), steps: 0, depth: 0 };
+    let mut check = Check { root: schema.as_value(), steps: 0, depth: 0, is_cut: false };
     check.against(schema.as_value(), settings, "")
 }
 
@@ -39,6 +39,8 @@ struct Check<'s> {
     root: &'s Value,
     steps: usize,
     depth: usize,
+    /// Something was not checked, and so was found to fit: nothing is broken because it fits, from then on.
+    is_cut: bool,
 }
 
 /// Schemas that are looked at, at the most, and one within the other: some refer to themselves, and alternatives multiply.
@@ -58,14 +60,17 @@ impl<'s> Check<'s> {
                     self.word(words, word, wanted, value, pointer, &mut found);
                 }
             }
+            Value::Object(_) => self.is_cut = true,
             _ => {}
         }
         self.depth -= 1;
         found
     }
 
-    fn fits(&mut self, schema: &'s Value, value: &Value) -> bool {
-        self.against(schema, value, "").is_empty()
+    /// `None` where that cannot be told.
+    fn fits(&mut self, schema: &'s Value, value: &Value) -> Option<bool> {
+        let fits = self.against(schema, value, "").is_empty();
+        (!self.is_cut).then_some(fits)
     }
 
     fn word(
@@ -113,16 +118,16 @@ impl<'s> Check<'s> {
                 let all: Vec<_> = entries(wanted).map(|schema| self.against(schema, value, pointer)).collect();
                 match all.iter().filter(|broken| broken.is_empty()).count() {
                     0 => found.push(said(pointer, format!("fits none of what is allowed: {}", alternatives(&all)))),
-                    2.. if word == "oneOf" => {
+                    2.. if word == "oneOf" && !self.is_cut => {
                         found.push(said(pointer, "fits several of the forms that exclude each other"));
                     }
                     _ => {}
                 }
             }
-            "not" if self.fits(wanted, value) => found.push(said(pointer, NOT_HERE)),
+            "not" if self.fits(wanted, value) == Some(true) => found.push(said(pointer, NOT_HERE)),
             "if" => {
-                let then = if self.fits(wanted, value) { "then" } else { "else" };
-                if let Some(schema) = words.get(then) {
+                let then = self.fits(wanted, value).map(|fits| if fits { "then" } else { "else" });
+                if let Some(schema) = then.and_then(|then| words.get(then)) {
                     found.append(&mut self.against(schema, value, pointer));
                 }
             }
@@ -168,8 +173,9 @@ impl<'s> Check<'s> {
                 }
             }
             "contains" => {
-                let fitting = items.iter().filter(|item| self.fits(wanted, item)).count() as u64;
-                if fitting < count("minContains", 1) || fitting > count("maxContains", u64::MAX) {
+                let fitting = items.iter().filter(|item| self.fits(wanted, item) == Some(true)).count() as u64;
+                let is_off = fitting < count("minContains", 1) || fitting > count("maxContains", u64::MAX);
+                if is_off && !self.is_cut {
                     found.push(said(pointer, "has too few or too many entries of one kind"));
                 }
             }

@@ -141,3 +141,29 @@ fn alternatives_that_multiply_end() {
     let own = SettingsSchema::parse(&schema.to_string()).unwrap();
     assert_eq!(broken_rules(&own, &json!({})), []);
 }
+
+/// A schema within itself: what lies deeper than is looked is taken to fit, and must not be held against anybody.
+#[test]
+fn what_is_not_checked_breaks_no_rule_by_fitting() {
+    let (endless, mut wrong) = (json!({ "$ref": "#/$defs/endless" }), Vec::new());
+    for word in [
+        json!({ "not": endless }),
+        json!({ "oneOf": [endless, endless] }),
+        json!({ "contains": endless, "minContains": 0, "maxContains": 0 }),
+        json!({ "contains": endless, "minContains": 2 }),
+        json!({ "if": endless, "then": false }),
+        json!({ "if": endless, "else": false }),
+    ] {
+        let mut schema = json!({ "$defs": { "endless": { "allOf": [endless] } }, "properties": { "a": word } });
+        let breaks = |schema: &Value, value: Value| {
+            broken_rules(&SettingsSchema::parse(&schema.to_string()).unwrap(), &json!({ "a": value }))
+        };
+        wrong.extend((!breaks(&schema, json!([1])).is_empty()).then(|| word.clone()));
+        // The same, where all is checked and breaks it.
+        let of = if word.get("contains").is_some() { "integer" } else { "array" };
+        let of = if word.get("else").is_some() { "null" } else { of };
+        schema["$defs"]["endless"] = json!({ "type": of });
+        assert_eq!(breaks(&schema, json!([1])).len(), 1, "{word}");
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
