@@ -1,5 +1,7 @@
 //! Who is trusted, and who we are: the `tls` table of every backend that has one.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -68,14 +70,43 @@ impl TryFrom<TlsTable> for TlsSettings {
 /// A configuration error that points at the key.
 pub fn read_file(field: &str, file: &Path) -> Result<Vec<u8>, BackendError> {
     let is_file = std::fs::metadata(file).map(|metadata| metadata.is_file());
-    match is_file {
-        Ok(true) => std::fs::read(file).map_err(|error| unusable(field, file, &error)),
-        Ok(false) => Err(unusable(field, file, &"it is not a file")),
+    let mut bytes = Vec::new();
+    let read = match is_file {
+        Ok(true) => File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)),
+        Ok(false) => return Err(unusable(field, file, &"it is not a file")),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(read) if read as u64 > MOST_BYTES => {
+            Err(unusable(field, file, &"it has more than 1 MiB, which no certificates or keys have"))
+        }
+        Ok(_) => Ok(bytes),
         Err(error) => Err(unusable(field, file, &error)),
     }
 }
 
+/// Of a file: all authorities that systems bring along are a fifth of it.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// What is said of a file that the key at `field` names, and that is of no use.
 pub fn unusable(field: &str, file: &Path, reason: &dyn std::fmt::Display) -> BackendError {
     BackendError::config(field, format!("{} cannot be used: {reason}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_larger_than_any_certificates_is_refused() {
+        let path = std::env::temp_dir().join(format!("tracer-plugin-kit-pem-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        file.set_len(MOST_BYTES).unwrap();
+        assert_eq!(read_file("/tls/ca_file", &path).unwrap().len() as u64, MOST_BYTES);
+        file.set_len(MOST_BYTES + 1).unwrap();
+        let error = read_file("/tls/ca_file", &path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(error.pointer(), "/tls/ca_file");
+        assert!(error.message().contains("more than 1 MiB"), "{error:?}");
+    }
 }
