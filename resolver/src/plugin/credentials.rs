@@ -15,16 +15,18 @@ use crate::config;
 /// See the module.
 pub(super) struct Credentials {
     backend: config::Backend,
-    /// What the files said last, and an instance was made with or refused.
-    looked_at: Value,
-    renewed_at: Option<Instant>,
+    /// What the files said when the latest instance was made.
+    made_with: Value,
+    /// What they said last, and no instance was made with yet.
+    tried: Option<Value>,
+    tried_at: Option<Instant>,
 }
 
 /// What the files say now.
 pub(super) enum Look {
     /// The same as before.
     Unchanged,
-    /// Something else, but an instance was made only just now: not before this has passed.
+    /// Something else, but one was tried only just now: not before this has passed.
     TooSoon(Duration),
     /// A file cannot be read, or its content does not fit.
     Unfit(String),
@@ -37,8 +39,9 @@ impl Credentials {
     pub(super) fn of(backend: &config::Backend) -> Option<Self> {
         (!backend.config_files.is_empty()).then(|| Self {
             backend: backend.clone(),
-            looked_at: backend.config.clone(),
-            renewed_at: None,
+            made_with: backend.config.clone(),
+            tried: None,
+            tried_at: None,
         })
     }
 
@@ -48,15 +51,15 @@ impl Credentials {
             Err(why) => return Look::Unfit(why),
             Ok(config) => config,
         };
-        if config == self.looked_at {
+        if config == self.made_with {
             return Look::Unchanged;
         }
-        let wait = self.renewed_at.map_or(Duration::ZERO, |last| (last + PAUSE).saturating_duration_since(now));
+        let wait = self.tried_at.map_or(Duration::ZERO, |last| (last + PAUSE).saturating_duration_since(now));
         if !wait.is_zero() {
             return Look::TooSoon(wait);
         }
-        self.looked_at.clone_from(&config);
-        self.renewed_at = Some(now);
+        self.tried = Some(config.clone());
+        self.tried_at = Some(now);
         let settings = library.typed_settings(&config, &self.backend.config_references);
         if let Some(complaint) = library.check(&settings, &self.backend.config_secrets).into_iter().next() {
             return Look::Unfit(complaint.message);
@@ -65,7 +68,14 @@ impl Credentials {
         let secrets = secrets.with_values_at(&settings, &self.backend.config_secrets);
         Look::Renewed(settings, secrets)
     }
+
+    /// An instance was made with what was found. Until then it is tried again: what has kept it from that may pass.
+    pub(super) fn are_used(&mut self) {
+        if let Some(tried) = self.tried.take() {
+            self.made_with = tried;
+        }
+    }
 }
 
-/// Between two new instances of a backend.
+/// Between two tries to make a new instance of a backend.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ use super::forks::undisturbed;
 use super::host_side::HostSide;
 use super::host_thread::PATIENCE;
 use super::reply::{Function, Reply};
-use crate::quiet_thread;
+use crate::{diagnostics, quiet_thread};
 
 /// The plugin's own instance. Whoever drops the last reference destroys it, if that is allowed.
 pub(super) struct Handle {
@@ -135,6 +135,14 @@ impl Ending {
         // SAFETY: the only reference, so no other call runs; `call` and `error` outlive this one.
         let code =
             inside(self.library.type_name(), "shutdown", || unsafe { shutdown(self.raw.as_ptr(), &call, &mut error) });
+        if code != TRACER_OK {
+            let message = self.host.redact(&Reply::new(Function::Shutdown, code, &error).message);
+            let what = format!(
+                "backend `{}`: shutdown of an instance that was replaced failed: {message}",
+                self.host.backend()
+            );
+            diagnostics::say("tracer_resolver::plugin", log::Level::Warn, &what);
+        }
         if code != TRACER_ERR_TIMEOUT {
             // SAFETY: shut down, and not used after this.
             inside(self.library.type_name(), "destroy", || unsafe { destroy(self.raw.as_ptr()) });

@@ -87,6 +87,10 @@ impl HostSide {
         &raw const self.outlet.table
     }
 
+    pub(super) fn backend(&self) -> &str {
+        &self.log.backend
+    }
+
     /// The text without the backend's secrets.
     pub(super) fn redact(&self, text: &str) -> String {
         let known = self.log.secrets.read().unwrap_or_else(PoisonError::into_inner);

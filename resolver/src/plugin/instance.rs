@@ -277,7 +277,7 @@ impl Instance {
         let (settings, secrets) = match files.look(&self.library, Instant::now()) {
             Look::Unchanged => return waits("what its `${file:}` references name has not changed"),
             Look::TooSoon(pause) => {
-                return Renewal { after: Some(pause), what: "it was made anew only just now".to_owned() };
+                return Renewal { after: Some(pause), what: "what the file says was tried only just now".to_owned() };
             }
             Look::Unfit(why) => {
                 return waits(&format!(
@@ -298,6 +298,7 @@ impl Instance {
                 return waits(&format!("what the file says now makes no instance: {why}"));
             }
         };
+        files.are_used();
         let mut life = self.life();
         // Also for who is started anew because its predecessor panicked meanwhile.
         life.config_json = config_json;

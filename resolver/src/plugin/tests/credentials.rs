@@ -1,9 +1,10 @@
 //! Refused credentials: files are read anew, the instance is made anew, and the batch is tried by it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::super::credentials::{Credentials, Look};
 use super::*;
 use crate::config::{self, Source, Variables, load_with};
 use crate::export::test_words::{batch_of, eventually};
@@ -36,6 +37,7 @@ static tracer_code validate(const tracer_validate_args *args, tracer_error *erro
     char token[64] = "";
     token_of(args->config_json, token);
     if (strncmp(token, "odd", 3) != 0) return TRACER_OK;
+    if (strchr(token, '@') != NULL && access(strchr(token, '@') + 1, F_OK) == 0) return TRACER_OK;
     snprintf(error->message, sizeof error->message, "I do not like %s", token);
     return TRACER_ERR_CONFIG;
 }
@@ -61,9 +63,12 @@ static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, 
     return TRACER_ERR_CREDENTIALS;
 }
 static tracer_code my_shutdown(tracer_instance *it, const tracer_call *call, tracer_error *error) {
-    (void)call; (void)error;
-    say(((struct mine *)it)->host, "shutdown", ((struct mine *)it)->token);
-    return TRACER_OK;
+    const char *token = ((struct mine *)it)->token;
+    (void)call;
+    say(((struct mine *)it)->host, "shutdown", token);
+    if (strncmp(token, "sad", 3) != 0) return TRACER_OK;
+    snprintf(error->message, sizeof error->message, "%s is not over", token);
+    return TRACER_ERR_INTERNAL;
 }
 static void my_destroy(tracer_instance *it) {
     say(((struct mine *)it)->host, "destroy", ((struct mine *)it)->token);
@@ -178,11 +183,41 @@ fn new_instances_are_bounded_and_what_does_not_fit_makes_none() {
     rotating.holds("new-token");
     let (after, message) = rotating.waits();
     assert!(after.is_some_and(|after| after > Duration::from_secs(5) && after <= Duration::from_secs(10)), "{after:?}");
-    assert!(message.ends_with("(it was made anew only just now)"), "{message}");
+    assert!(message.ends_with("(what the file says was tried only just now)"), "{message}");
     fs::remove_file(rotating.folder.join("token")).unwrap();
     let (_, message) = rotating.waits();
     assert!(message.contains("in vain: ") && message.contains("cannot be read"), "{message}");
     assert_eq!(rotating.did(), ["create old"]);
+}
+
+#[test]
+fn an_instance_that_was_replaced_and_does_not_end_well_says_so() {
+    let rotating = Rotating::new("sad", "sad-token");
+    rotating.holds("good-token");
+    rotating.waits();
+    eventually("the old one ended", || rotating.did().len() == 4);
+    let warned = logged_about("backend `sad`: shutdown of an instance that was replaced failed: ");
+    let [(log::Level::Warn, _, text)] = &*warned else { panic!("{warned:?}") };
+    assert!(text.ends_with("internal error of the plugin: [redacted] is not over"), "{text}");
+}
+
+#[test]
+fn what_a_file_says_is_tried_until_an_instance_was_made_with_it_and_not_more_often_than_it_may_be() {
+    let rotating = Rotating::new("tries", "old-token");
+    let library = loader(Trust::Strict).load("sample", &rotating.folder.plugins()).unwrap();
+    let mut credentials = Credentials::of(&settings_in(&rotating.folder.join("file.toml"), "tries")).unwrap();
+    let known = format!("/tmp/tr-odd-{}", std::process::id());
+    rotating.holds(&format!("odd@{known}"));
+    let begun = Instant::now();
+    let mut after = |seconds| credentials.look(&library, begun + Duration::from_secs(seconds));
+    assert!(matches!(after(0), Look::Unfit(_)));
+    fs::write(&known, "").unwrap();
+    assert!(matches!(after(9), Look::TooSoon(pause) if pause == Duration::from_secs(1)));
+    // Nobody has said that one was made.
+    assert!(matches!(after(10), Look::Renewed(..)) && matches!(after(20), Look::Renewed(..)));
+    fs::remove_file(&known).unwrap();
+    credentials.are_used();
+    assert!(matches!(credentials.look(&library, begun + Duration::from_secs(30)), Look::Unchanged));
 }
 
 /// Without a lock of its own for the files, all that follows waits for the plugin.
