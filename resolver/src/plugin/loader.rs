@@ -314,9 +314,14 @@ fn go_on_with(name: &str, loaded: Arc<PluginLibrary>, what: &str) -> Result<Arc<
     Ok(loaded)
 }
 
+/// Whether the system does not say if there is such a file.
+fn is_out_of_sight(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
 /// The first candidate that exists, and the path by which it was opened. One that exists and cannot be used is an error,
 /// and not a reason to look further: what would be found then is not what the operator installed. One in a folder that
-/// everybody may write to is passed over: nobody knows who installed it.
+/// everybody may write to is passed over: nobody knows who installed it. So is a folder that may not be searched.
 fn find(name: &str, search: &Search) -> Result<(PluginFile, PathBuf), LoadFailure> {
     let mut tried = Vec::new();
     let mut passed_over = Vec::new();
@@ -332,14 +337,29 @@ fn find(name: &str, search: &Search) -> Result<(PluginFile, PathBuf), LoadFailur
                 way_out.get_or_insert_with(|| doubt.help());
             }
             format!("never searched: {doubt}")
-        } else if let Some(file) = PluginFile::open(path)? {
-            if !passed_over.is_empty() {
-                Registry::change(|registry| passed_over.into_iter().for_each(|warning| registry.warn_once(warning)));
-            }
-            return Ok((file, path.clone()));
         } else {
-            let folder_is_there = path.parent().is_some_and(Path::is_dir);
-            if folder_is_there { "no such file" } else { "no such folder" }.to_owned()
+            match PluginFile::open(path) {
+                Ok(Some(file)) => {
+                    if !passed_over.is_empty() {
+                        let say = |registry: &mut Registry| {
+                            passed_over.into_iter().for_each(|warning| registry.warn_once(warning));
+                        };
+                        Registry::change(say);
+                    }
+                    return Ok((file, path.clone()));
+                }
+                Ok(None) => {
+                    let folder_is_there = path.parent().is_some_and(Path::is_dir);
+                    if folder_is_there { "no such file" } else { "no such folder" }.to_owned()
+                }
+                // Nobody can tell whether there is one.
+                Err(LoadFailure::Unreadable(_, error)) if search.candidates.len() > 1 && is_out_of_sight(path) => {
+                    let reason = format!("its folder may not be searched: {error}");
+                    passed_over.push(format!("plugin `{name}`: {} is not looked for: {reason}", path.display()));
+                    reason
+                }
+                Err(failure) => return Err(failure),
+            }
         };
         tried.push(Tried { path: path.clone(), reason });
     }

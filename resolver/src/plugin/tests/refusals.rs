@@ -156,6 +156,23 @@ fn a_broken_plugin_is_an_error_even_if_a_good_one_lies_further_on() {
 }
 
 #[test]
+fn a_folder_that_may_not_be_searched_ends_no_search_and_is_named() {
+    let (closed, open) = (Folder::new(), Folder::new());
+    logged();
+    CPlugin { version: "9", ..CPlugin::default() }.install(&open);
+    fs::set_permissions(&closed.0, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    fs::set_permissions(&open.0, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // SAFETY: this thread alone, should it be root's, looks at files as nobody does.
+    unsafe { libc::setfsuid(65534) };
+    let with = |dirs: [&Folder; 2]| Plugins { dirs: dirs.map(|dir| dir.0.clone()).to_vec(), ..Plugins::default() };
+    assert_eq!(loader(Trust::Lenient).load("sample", &with([&closed, &open])).unwrap().version(), "9");
+    let warned = logged_about(closed.0.to_str().unwrap());
+    assert!(warned.iter().any(|(_, _, text)| text.contains("its folder may not be searched")), "{warned:?}");
+    let error = loader(Trust::Lenient).load("other", &with([&closed, &open])).unwrap_err();
+    assert!(error.message().contains("other.so: its folder may not be searched: "), "{error}");
+}
+
+#[test]
 fn a_symbol_that_is_missing_is_missing_at_load_and_not_at_the_first_export() {
     let source = "extern void nobody_has_this(void); void user(void);\n\
                   __attribute__((visibility(\"default\"))) void user(void) { nobody_has_this(); }";
