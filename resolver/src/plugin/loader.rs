@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tracer_plugin_api::abi::{TRACER_ABI_MINOR, TRACER_PLUGIN_SYMBOL, tracer_plugin, tracer_plugin_entry};
@@ -20,7 +18,7 @@ use super::search::{self, Candidate, Search};
 use super::table::is_called;
 use crate::config::{Plugins, Variables};
 use crate::diagnostics;
-use crate::per_process::{self, PerProcess};
+use crate::per_process::{self, FirstMade, PerProcess};
 use crate::swap::Swap;
 use crate::trusted_path;
 
@@ -230,12 +228,25 @@ impl Loader {
             return has_type(name, loaded);
         }
         let origin = Origin::File { path: file.path.clone(), sha256: Some(pin) };
-        let library = match (self.seal)(file) {
+        let sealed = match Registry::now().copy_of(pin) {
+            Some(copy) => {
+                matches_pin(file.sha256().map_err(unreadable)?)?;
+                Ok(copy)
+            }
+            None => (self.seal)(file).map(Arc::new),
+        };
+        let library = match sealed {
             Ok(copy) => {
                 matches_pin(copy.sha256)?;
                 let library = undisturbed(|| open(name, &file.path, &copy.path(), Some(copy.inode), origin));
-                // Open for ever: its number is the library's name, and must not be given to another file.
-                std::mem::forget(copy);
+                let failure = library.as_ref().err().map(|error| &error.failure);
+                if !matches!(failure, Some(LoadFailure::NotLoadable(..))) {
+                    copy.is_a_name();
+                    // Else that of another.
+                    if !matches!(failure, Some(LoadFailure::OtherLibrary(_))) {
+                        Registry::change(|registry| registry.keep(copy));
+                    }
+                }
                 library.inspect(tell)?
             }
             Err(refusal) => {
@@ -451,6 +462,9 @@ struct Registry {
     loaded: Vec<(Key, Arc<PluginLibrary>)>,
     /// What is being loaded by its path, and in which process of those that were forked from each other.
     loading: Vec<(usize, Identity)>,
+    /// What pinned plugins run from, and what was mapped in vain: asked again, it is not mapped again. Open for ever: a number is
+    /// a library's name, and must not be given to another file.
+    copies: Vec<Arc<SealedCopy>>,
     /// What was said already: several backends may have one plugin, and each reload asks again.
     warned: Vec<String>,
 }
@@ -474,7 +488,7 @@ struct OnDisk {
     /// As it was looked for.
     named: PathBuf,
     /// Empty until [`Loader::remember_contents`]: who never reloads does not read whole files.
-    content: Arc<OnceLock<u64>>,
+    content: Arc<FirstMade<u64>>,
     /// The code was loaded from this very file, and not from one with the same bytes: it stays mapped, so its inode's
     /// number stays its own.
     is_mapped: bool,
@@ -494,22 +508,8 @@ impl Registry {
 
     /// Of this process, and of those it was forked from.
     fn list() -> &'static Swap<Self> {
-        static LIST: AtomicPtr<Swap<Registry>> = AtomicPtr::new(ptr::null_mut());
-        // Acquire: pairs with the release below.
-        let mut list = LIST.load(Ordering::Acquire);
-        if list.is_null() {
-            let fresh = Box::into_raw(Box::new(Swap::new(Arc::default())));
-            match LIST.compare_exchange(list, fresh, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => list = fresh,
-                Err(others) => {
-                    // SAFETY: just made, and nobody has seen it.
-                    drop(unsafe { Box::from_raw(fresh) });
-                    list = others;
-                }
-            }
-        }
-        // SAFETY: what was published is never freed.
-        unsafe { &*list }
+        static LIST: FirstMade<Swap<Registry>> = FirstMade::new();
+        LIST.get_or_init(|| Swap::new(Arc::default()))
     }
 
     /// As it is now.
@@ -562,6 +562,16 @@ impl Registry {
     fn from(&self, is_it: impl Fn(&OnDisk) -> bool) -> Option<Arc<PluginLibrary>> {
         let found = self.loaded.iter().rev().find(|(key, _)| matches!(key, Key::Path(known) if is_it(known)));
         found.map(|(_, library)| Arc::clone(library))
+    }
+
+    fn copy_of(&self, pin: [u8; 32]) -> Option<Arc<SealedCopy>> {
+        self.copies.iter().find(|copy| copy.sha256 == pin).map(Arc::clone)
+    }
+
+    fn keep(&mut self, copy: Arc<SealedCopy>) {
+        if self.copy_of(copy.sha256).is_none() {
+            self.copies.push(copy);
+        }
     }
 
     fn warn_once(&mut self, warning: String) {

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use sha2::{Digest, Sha256};
 
@@ -50,6 +51,7 @@ pub(super) struct SealedCopy {
     pub(super) sha256: [u8; 32],
     /// Of the memory file, as the kernel's map of the process will show it.
     pub(super) inode: u64,
+    is_a_name: AtomicBool,
 }
 
 impl SealedCopy {
@@ -57,7 +59,26 @@ impl SealedCopy {
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.memory.as_raw_fd()))
     }
+
+    /// The system's loader knows a library by its path now.
+    pub(super) fn is_a_name(&self) {
+        self.is_a_name.store(true, Ordering::Relaxed);
+    }
 }
+
+impl Drop for SealedCopy {
+    /// A number that is no name may be given out again: who tries every minute would come to the end of the numbers.
+    fn drop(&mut self) {
+        if !*self.is_a_name.get_mut() {
+            let number = self.memory.as_raw_fd();
+            // Fails where another was given out since: then this one is left out.
+            let _ = NEXT_NUMBER.compare_exchange(number + 1, number, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+/// No library's name has this number, nor a greater one.
+static NEXT_NUMBER: AtomicI32 = AtomicI32::new(64);
 
 impl PluginFile {
     /// Opens a candidate. `Ok(None)` if there is none; an error if there is one that must not or cannot be loaded.
@@ -76,6 +97,9 @@ impl PluginFile {
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&canonical).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         let kind = metadata.file_type();
+        if kind.is_file() && metadata.size() > MOST_BYTES {
+            return Err(unreadable(too_large()));
+        }
         if !kind.is_file() {
             let what = if kind.is_dir() {
                 "a directory"
@@ -115,8 +139,8 @@ impl PluginFile {
     ///
     /// # Errors
     ///
-    /// Where the system forbids memory files (`vm.memfd_noexec`, SELinux, seccomp), where there is no `/proc` to load them
-    /// by, or when reading fails.
+    /// Where the system forbids memory files, or to execute them (`vm.memfd_noexec`, SELinux, seccomp), where there is no `/proc`
+    /// to load them by, or when reading fails.
     pub(super) fn sealed_copy(&self) -> io::Result<SealedCopy> {
         let mut memory = File::from(memory_file()?);
         let sha256 = self.copy_to(&mut memory)?;
@@ -125,7 +149,9 @@ impl PluginFile {
         if unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        let mut copy = SealedCopy { memory: with_fresh_number(&memory)?, sha256, inode: 0 };
+        may_be_executed(&memory)?;
+        let memory = with_fresh_number(&memory)?;
+        let mut copy = SealedCopy { memory, sha256, inode: 0, is_a_name: AtomicBool::new(false) };
         copy.inode = fs::metadata(copy.path())?.ino();
         Ok(copy)
     }
@@ -139,6 +165,11 @@ impl PluginFile {
 
     /// From the beginning, whatever was read before.
     fn read_into(&self, target: &mut impl Write) -> io::Result<()> {
+        self.read_at_most(MOST_BYTES, target)
+    }
+
+    /// It may grow meanwhile.
+    fn read_at_most(&self, bytes: u64, target: &mut impl Write) -> io::Result<()> {
         use std::os::unix::fs::FileExt;
 
         let mut buffer = vec![0; 1 << 16];
@@ -150,8 +181,11 @@ impl PluginFile {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            target.write_all(buffer.get(..read).unwrap_or_default())?;
             offset += read as u64;
+            if offset > bytes {
+                return Err(too_large());
+            }
+            target.write_all(buffer.get(..read).unwrap_or_default())?;
         }
     }
 }
@@ -206,24 +240,96 @@ fn memory_file() -> io::Result<OwnedFd> {
     Err(io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// Duplicates to a descriptor number that was never given out here before.
+fn too_large() -> io::Error {
+    io::Error::other("it has more than 1 GiB: no plugin is as large")
+}
+
+/// Whether the system's loader could map it: SELinux may let a process write a memory file, and not run it. Said before the loader
+/// says it, whose words do not tell it from other troubles.
+fn may_be_executed(file: &impl AsRawFd) -> io::Result<()> {
+    let (protection, length) = (libc::PROT_READ | libc::PROT_EXEC, 1);
+    // SAFETY: a new mapping, where the kernel likes it, of a file that is open.
+    let page = unsafe { libc::mmap(ptr::null_mut(), length, protection, libc::MAP_PRIVATE, file.as_raw_fd(), 0) };
+    if page == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: mapped above, and nobody has looked at it.
+    unsafe { libc::munmap(page, length) };
+    Ok(())
+}
+
+/// Duplicates to a descriptor number that is above all that were given out here.
 ///
 /// The system's loader tells libraries apart by name first, and the name will be `/proc/self/fd/NUMBER`: with a number
 /// used twice, the second library would silently be the first. Ours are never closed, but an application that closes
 /// all descriptors (daemons do) would free the number.
 fn with_fresh_number(file: &impl AsRawFd) -> io::Result<OwnedFd> {
-    static NEXT: AtomicI32 = AtomicI32::new(64);
-    let least = NEXT.load(Ordering::Relaxed);
+    loop {
+        let least = NEXT_NUMBER.load(Ordering::Relaxed);
+        if let Some(fresh) = with_number(file, least, &NEXT_NUMBER)? {
+            return Ok(fresh);
+        }
+    }
+}
+
+/// With `least`, which was the next number a moment ago, or one above it. `None` where another thread may have had that since, and
+/// closed it: plugins of several names are loaded side by side.
+fn with_number(file: &impl AsRawFd, least: i32, next: &AtomicI32) -> io::Result<Option<OwnedFd>> {
     // SAFETY: the descriptor is open, and F_DUPFD_CLOEXEC takes an int.
     let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // Relaxed: callers hold the registry's lock.
-    NEXT.store(fd + 1, Ordering::Relaxed);
     // SAFETY: just opened, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let fresh = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok((next.fetch_max(fd + 1, Ordering::Relaxed) <= fd).then_some(fresh))
 }
 
 /// `linux/memfd.h`, since 6.3.
 const MFD_EXEC: libc::c_uint = 0x10;
+
+/// All of it is read, and of a pinned plugin there is a copy in memory.
+const MOST_BYTES: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_no_plugin_can_be_is_refused_unread() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // A hole: takes no room.
+        file.as_file().set_len(MOST_BYTES + 1).unwrap();
+        let Err(LoadFailure::Unreadable(path, error)) = PluginFile::open(file.path()) else { panic!("it was opened") };
+        assert_eq!((&*path, &*error.to_string()), (file.path(), "it has more than 1 GiB: no plugin is as large"));
+    }
+
+    #[test]
+    fn a_file_that_grows_is_read_no_further_than_a_plugin_can_be_long() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let opened = PluginFile::open(file.path()).unwrap().unwrap();
+        fs::write(file.path(), [b'x'; 100]).unwrap();
+        let mut read = Vec::new();
+        assert!(opened.read_at_most(99, &mut read).is_err() && read.is_empty());
+        opened.read_at_most(100, &mut read).unwrap();
+        assert_eq!(read.len(), 100);
+    }
+
+    #[test]
+    fn what_may_not_be_mapped_to_run_is_said_before_it_is_loaded() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // Refused by the kernel for another reason; a policy's refusal looks the same.
+        let unreadable = File::options().write(true).open(file.path()).unwrap();
+        assert_eq!(may_be_executed(&unreadable).unwrap_err().raw_os_error(), Some(libc::EACCES));
+        assert!(may_be_executed(&File::open(std::env::current_exe().unwrap()).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn of_two_threads_at_once_the_second_does_not_get_what_the_first_has_had() {
+        let (file, next) = (tempfile::tempfile().unwrap(), AtomicI32::new(700));
+        let first = with_number(&file, 700, &next).unwrap().unwrap().as_raw_fd();
+        assert_eq!(next.load(Ordering::Relaxed), first + 1);
+        // It was closed above, and the second thread has not heard of it.
+        assert!(with_number(&file, first, &next).unwrap().is_none());
+    }
+}

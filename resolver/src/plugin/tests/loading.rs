@@ -258,7 +258,7 @@ fn the_memory_a_pinned_plugin_runs_from_cannot_be_changed() {
     let path = version("1").install(&folder);
     let copy = PluginFile::open(&path).unwrap().unwrap().sealed_copy().unwrap();
     assert_eq!(copy.sha256, sha256_of(&path));
-    let memory = fs::File::from(copy.memory);
+    let memory = fs::File::from(copy.memory.try_clone().unwrap());
     let length = memory.metadata().unwrap().len();
     let refused = |attempt: std::io::Result<()>| assert_eq!(attempt.unwrap_err().raw_os_error(), Some(libc::EPERM));
     refused(memory.write_at(b"x", 0).map(drop));
@@ -267,12 +267,34 @@ fn the_memory_a_pinned_plugin_runs_from_cannot_be_changed() {
     refused(memory.set_len(length + 1));
 }
 
+/// A reload tries it every minute.
 #[test]
-fn a_descriptor_number_is_never_used_twice_even_if_somebody_closed_it() {
+fn a_pinned_plugin_that_is_refused_each_time_is_in_memory_once_at_most() {
+    let folder = Folder::new();
+    let (unmapped, no_plugin) = (folder.join("unmapped.so"), folder.join("no_plugin.so"));
+    compile("extern void it_is_in_vain(void); void user(void); void user(void) { it_is_in_vain(); }", &unmapped);
+    CPlugin { entry: "something_in_vain", ..CPlugin::default() }.compile(&no_plugin);
+    for (path, at_last) in [(unmapped, 0), (no_plugin, 1)] {
+        let bytes = fs::read(&path).unwrap();
+        let is_copy = |entry: &fs::DirEntry| {
+            let is_memory =
+                fs::read_link(entry.path()).is_ok_and(|to| to.starts_with("/memfd:tracer-plugin (deleted)"));
+            is_memory && fs::read(entry.path()).is_ok_and(|read| read == bytes)
+        };
+        for _ in 0..3 {
+            assert!(loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).is_err());
+        }
+        assert_eq!(fs::read_dir("/proc/self/fd").unwrap().flatten().filter(is_copy).count(), at_last, "{path:?}");
+    }
+}
+
+#[test]
+fn a_descriptor_number_that_is_a_name_is_never_used_twice_even_if_somebody_closed_it() {
     let folder = Folder::new();
     let file = PluginFile::open(&version("1").install(&folder)).unwrap().unwrap();
     let first = file.sealed_copy().unwrap();
     let number = first.memory.as_raw_fd();
+    first.is_a_name();
     drop(first);
     assert!(file.sealed_copy().unwrap().memory.as_raw_fd() > number);
 }
