@@ -123,7 +123,7 @@ fn a_service_that_takes_all_the_time_is_not_the_first_at_each_try() {
     let backend = adapted("first");
     let body = encode(&[(&resource("never"), &[bare_span(1)]), (&resource("good"), &[bare_span(2)])]);
     for (attempt, good) in [(1, "good:"), (2, "good: 2")] {
-        let why = backend.export(&Batch { attempt, ..batch(1, 2, &body) }, Duration::from_millis(500)).unwrap_err();
+        let why = backend.export(&Batch { attempt, ..batch(1, 2, &body) }, Duration::from_secs(2)).unwrap_err();
         assert_eq!(why.kind(), ErrorKind::Timeout);
         assert_eq!(drawn("first").contains(&good.to_owned()), attempt == 2);
     }
