@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -47,7 +48,8 @@ impl Stamp {
 /// A copy in memory that nobody can change any more, and the hash of exactly these bytes.
 #[derive(Debug)]
 pub(super) struct SealedCopy {
-    pub(super) memory: OwnedFd,
+    /// The program may have closed it.
+    pub(super) memory: ManuallyDrop<OwnedFd>,
     pub(super) sha256: [u8; 32],
     /// Of the memory file, as the kernel's map of the process will show it.
     pub(super) inode: u64,
@@ -73,6 +75,10 @@ impl Drop for SealedCopy {
             let number = self.memory.as_raw_fd();
             // Fails where another was given out since: then this one is left out.
             let _ = NEXT_NUMBER.compare_exchange(number + 1, number, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        if fs::metadata(self.path()).is_ok_and(|there| there.ino() == self.inode) {
+            // SAFETY: once, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.memory) };
         }
     }
 }
@@ -150,10 +156,11 @@ impl PluginFile {
             return Err(io::Error::last_os_error());
         }
         may_be_executed(&memory)?;
-        let memory = with_fresh_number(&memory)?;
-        let mut copy = SealedCopy { memory, sha256, inode: 0, is_a_name: AtomicBool::new(false) };
-        copy.inode = fs::metadata(copy.path())?.ino();
-        Ok(copy)
+        let inode = memory.metadata()?.ino();
+        let memory = ManuallyDrop::new(with_fresh_number(&memory)?);
+        let copy = SealedCopy { memory, sha256, inode, is_a_name: AtomicBool::new(false) };
+        // To be loaded by its path.
+        fs::metadata(copy.path()).map(|_| copy)
     }
 
     /// The whole file, and its hash.
@@ -313,6 +320,19 @@ mod tests {
         assert!(opened.read_at_most(99, &mut read).is_err() && read.is_empty());
         opened.read_at_most(100, &mut read).unwrap();
         assert_eq!(read.len(), 100);
+    }
+
+    #[test]
+    fn a_file_of_the_program_s_that_has_a_copy_s_number_is_not_closed_with_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let copy = PluginFile::open(file.path()).unwrap().unwrap().sealed_copy().unwrap();
+        let number = copy.memory.as_raw_fd();
+        // SAFETY: the copy's number, which is asked for its file before it is closed.
+        assert_eq!(unsafe { libc::dup2(file.as_file().as_raw_fd(), number) }, number);
+        drop(copy);
+        // SAFETY: given to the file above, and still that.
+        let taken = unsafe { OwnedFd::from_raw_fd(number) };
+        assert_eq!(File::from(taken).metadata().unwrap().ino(), file.as_file().metadata().unwrap().ino());
     }
 
     #[test]
