@@ -117,7 +117,10 @@ struct Rest<'a> {
 impl Write for Rest<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.bytes.get(self.length..).unwrap_or_default();
-        let end = text.floor_char_boundary(room.len());
+        let mut end = text.len().min(room.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
         let bytes = text.as_bytes().iter().take(end);
         room.iter().zip(bytes).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
         self.length += end;
