@@ -84,7 +84,6 @@ pub(super) struct QueueState {
     news: Vec<News>,
     /// Whether it is to send what others have left in the spool.
     takes_over: bool,
-    export_timeout: Duration,
     max_elapsed: Duration,
     timing: Timing,
     phase: Phase,
@@ -124,7 +123,6 @@ impl QueueState {
             is_in_memory_only: true,
             news: Vec::new(),
             takes_over: false,
-            export_timeout: settings.timeout,
             max_elapsed: settings.retry.max_elapsed,
             timing,
             phase: Phase::Open,

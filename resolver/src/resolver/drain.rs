@@ -201,7 +201,7 @@ mod tests {
             Wanted::new(&plan::loader(false), &left.config.plugins, backend, &text).plan().map_err(|_| ()).unwrap();
         // It cannot be created after that.
         let instance = plan.create().map_err(|complaint| complaint.message).unwrap();
-        instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1));
+        instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1), &|_, _| ());
         let why = left.drained().unwrap_err();
         assert!(why.contains("cannot be created again"), "{why}");
     }
