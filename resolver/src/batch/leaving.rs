@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::per_process::FirstMade;
@@ -49,6 +50,47 @@ pub(crate) struct Leaving {
     leave: AtomicU8,
     /// What is collected is to be sealed, and nobody waits.
     seal: AtomicBool,
+}
+
+/// How often the batch thread tries again, in one round, where another thread is at something.
+///
+/// Mostly that one is gone after nanoseconds. But it may be the one that waits for this round: its signal handler ends the
+/// process. So nothing in a round waits for ever, and what a round could not look at is looked at in the next one.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    tries: u32,
+}
+
+impl Patience {
+    /// First the other thread is given the processor, then time.
+    const YIELDS: u32 = 1000;
+    const SLEEPS: u32 = 20;
+
+    /// Whether to try again; returns when it is time to.
+    pub(super) fn lasts(&mut self) -> bool {
+        if self.tries == Self::YIELDS + Self::SLEEPS {
+            return false;
+        }
+        self.tries += 1;
+        if self.tries <= Self::YIELDS {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// `None` if it is not to be had so soon.
+    pub(super) fn lock<'a, T>(&mut self, mutex: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
+        loop {
+            match mutex.try_lock() {
+                Ok(locked) => return Some(locked),
+                Err(TryLockError::Poisoned(locked)) => return Some(locked.into_inner()),
+                Err(TryLockError::WouldBlock) if self.lasts() => {}
+                Err(TryLockError::WouldBlock) => return None,
+            }
+        }
+    }
 }
 
 /// What is done on the batch thread first of all when the process ends, or may.

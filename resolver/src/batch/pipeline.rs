@@ -10,7 +10,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::backend_set::{BackendSet, Destinations};
-use super::leaving::{Leaving, Request};
+use super::leaving::{Leaving, Patience, Request};
 use super::outgoing::Outgoing;
 use super::received_spans::ReceivedSpans;
 use super::record::FinishedSpan;
@@ -245,8 +245,13 @@ impl Pipeline {
         self.received_spans.get_or_init(ReceivedSpans::new);
     }
 
-    pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Called by the batch thread: all that is in there. `None` where another thread is at it, and stays.
+    pub(super) fn take_inbox(&self, patience: &mut Patience) -> Option<Inbox> {
+        patience.lock(&self.inbox).map(|mut inbox| std::mem::take(&mut *inbox))
     }
 
     /// Lets the batch thread say `what` in the log. For callbacks, which must not wait for it.
@@ -335,18 +340,27 @@ impl Pipeline {
         flush.wait(deadline)
     }
 
-    /// Reads every record that was pushed before this call. Runs on the batch thread only.
-    pub(crate) fn drain(&self, mut each: impl FnMut(&FinishedSpan, &[u8])) {
-        let threads = {
-            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            threads.retain(|thread| !thread.has_ended());
-            threads.clone()
-        };
+    /// Reads every record that was pushed before this call. Runs on the batch thread only, which keeps `threads` for the next time.
+    ///
+    /// `false`: another thread is at the list of threads, and stays, so that those which have come since then were not looked at.
+    pub(super) fn drain(
+        &self,
+        threads: &mut Vec<Arc<ThreadSegment>>,
+        patience: &mut Patience,
+        mut each: impl FnMut(&FinishedSpan, &[u8]),
+    ) -> bool {
+        let now = patience.lock(&self.threads);
+        let is_whole = now.is_some();
+        if let Some(mut now) = now {
+            now.retain(|thread| !thread.has_ended());
+            threads.clone_from(&now);
+        }
         for segment in threads.iter().filter_map(|thread| thread.segment()) {
             self.segments.drain(segment, &mut each);
         }
         // After the current ones: a segment that filled up meanwhile is in here.
         self.segments.drain_full(&mut each);
+        is_whole
     }
 }
 
@@ -356,10 +370,13 @@ impl Flush {
         self.resolver.is_none_or(|resolver| resolver == origin.backend_set().resolver())
     }
 
-    /// Called by the batch thread.
-    pub(crate) fn complete(&self) {
-        *self.done.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    /// Called by the batch thread. `false`: who waits is at it, and stays.
+    pub(super) fn complete(&self, patience: &mut Patience) -> bool {
+        let Some(mut done) = patience.lock(&self.done) else { return false };
+        *done = true;
+        drop(done);
         self.changed.notify_all();
+        true
     }
 
     fn wait(&self, deadline: Instant) -> bool {
@@ -372,5 +389,37 @@ impl Flush {
             done = self.changed.wait_timeout(done, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::record::{OriginAddress, SpanKind};
+    use crate::batch::thread_spans;
+
+    #[test]
+    fn a_drain_goes_on_with_the_threads_it_knows_where_their_list_is_not_to_be_had() {
+        let pipeline: &'static Pipeline = Box::leak(Box::new(Pipeline::with_room(Duration::ZERO, 2 << 20)));
+        thread_spans::watch_thread_ends();
+        let work = move || {
+            let push = || {
+                let span = FinishedSpan::blank(OriginAddress(std::ptr::null()), SpanKind::Send);
+                assert!(thread_spans::push(pipeline, &span, &[]));
+            };
+            let mut known = Vec::new();
+            let mut drain = || {
+                let mut drained = 0;
+                (pipeline.drain(&mut known, &mut Patience::default(), |_, _| drained += 1), drained)
+            };
+            push();
+            assert_eq!(drain(), (true, 1));
+            push();
+            let at_it = pipeline.threads.lock().unwrap();
+            assert_eq!(drain(), (false, 1));
+            drop(at_it);
+            assert_eq!(drain(), (true, 0));
+        };
+        std::thread::spawn(work).join().unwrap();
     }
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::leaving::Patience;
 use super::record::{EndedBy, FinishedSpan, SpanFlags};
 use super::span_fields::SpanFields;
 use super::span_origin::SpanOrigin;
@@ -349,44 +350,64 @@ impl ReceivedSpans {
         None
     }
 
-    /// Gives every delivery that `leaves` says yes to, to `leave`.
+    /// Gives every delivery that `leaves` says yes to, to `leave`. Returns how many slots were passed over.
     ///
-    /// A slot that another thread is at is waited for: afterwards no thread follows an origin that a delivery named
-    /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
-    pub(crate) fn sweep(&self, leaves: impl Fn(&FinishedSpan) -> bool, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
+    /// A slot that another thread is at is waited for while `patience` lasts, and then left for the next sweep. If none was
+    /// passed over, no thread follows an origin afterwards that a delivery named before the call and that `leaves` says yes
+    /// to. Runs on the batch thread only, which may wait.
+    pub(super) fn sweep(
+        &self,
+        patience: &mut Patience,
+        leaves: impl Fn(&FinishedSpan) -> bool,
+        mut leave: impl FnMut(&FinishedSpan, &[u8]),
+    ) -> u64 {
+        let mut passed_over = 0;
         for (first, word) in (0..).step_by(64).zip(&self.used) {
             let mut in_use = word.load(Ordering::Relaxed);
             while in_use != 0 {
                 let index = first + in_use.trailing_zeros() as usize;
                 in_use &= in_use - 1;
-                self.sweep_slot(index, &leaves, &mut leave);
+                passed_over += u64::from(!self.sweep_slot(index, patience, &leaves, &mut leave));
             }
         }
+        passed_over
     }
 
+    /// `false`: another thread is at it, and stays.
     fn sweep_slot(
         &self,
         index: usize,
+        patience: &mut Patience,
         leaves: impl Fn(&FinishedSpan) -> bool,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
-    ) {
+    ) -> bool {
         self.unmark(index);
-        let Some(slot) = self.slots.get(index).filter(|slot| slot.take_held_however_long()) else { return };
+        let Some(slot) = self.slots.get(index) else { return true };
+        match slot.take_held_patiently(patience) {
+            Some(true) => {}
+            Some(false) => return true,
+            None => {
+                // Who is at it may have found the mark before it was cleared, and not mark it again.
+                self.mark(index);
+                return false;
+            }
+        }
         // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
         let held = unsafe { (*slot.held.get()).assume_init_ref() };
         if !leaves(&held.span) {
             self.mark(index);
             slot.state.store(HELD, Ordering::Release);
-            return;
+            return true;
         }
         // Copied, so that a `leave` that fails leaves no slot busy for ever.
         // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
         let (span, extra) = (held.span, unsafe { self.extra(index, &held.span) }.to_vec());
         slot.state.store(EMPTY, Ordering::Release);
         leave(&span, &extra);
+        true
     }
 
-    /// Tells the next sweep of the slot, which this thread has made BUSY.
+    /// Tells the next sweep of the slot, which this thread has made BUSY, or could not.
     ///
     /// Mostly it was told already: then nothing is written, for which other threads' deliveries would have to wait.
     fn mark(&self, index: usize) {
@@ -512,14 +533,16 @@ impl Slot {
         false
     }
 
-    /// As `take_held`; any other thread that is at the slot is waited for, also when one comes after another.
-    fn take_held_however_long(&self) -> bool {
+    /// As `take_held`; any other thread that is at the slot is waited for, also when one comes after another. `None`: it is
+    /// there still when `patience` is at its end.
+    fn take_held_patiently(&self, patience: &mut Patience) -> Option<bool> {
         loop {
             // Acquire: pairs with the release stores that end each ownership. SeqCst: see `mark`.
             match self.state.load(Ordering::SeqCst) {
-                EMPTY => return false,
-                HELD if self.take_held() => return true,
-                _ => std::thread::yield_now(),
+                EMPTY => return Some(false),
+                HELD if self.take_held() => return Some(true),
+                _ if patience.lasts() => {}
+                _ => return None,
             }
         }
     }

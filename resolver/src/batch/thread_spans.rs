@@ -172,6 +172,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::batch::leaving::Patience;
     use crate::batch::record::{OriginAddress, SpanKind};
 
     /// Those that keep a segment keep it while they rest, so not all may.
@@ -200,7 +201,7 @@ mod tests {
             for _ in 0..2 {
                 all.wait();
                 let mut drained = 0;
-                pipeline.drain(|_, _| drained += 1);
+                pipeline.drain(&mut Vec::new(), &mut Patience::default(), |_, _| drained += 1);
                 let mut free = Vec::new();
                 while let Some(claim) = pipeline.segments().claim() {
                     free.push(claim);
@@ -210,7 +211,7 @@ mod tests {
                 for claim in free {
                     let _ = pipeline.segments().submit(claim);
                 }
-                pipeline.drain(|_, _| ());
+                pipeline.drain(&mut Vec::new(), &mut Patience::default(), |_, _| ());
                 all.wait();
             }
         });

@@ -75,7 +75,7 @@ fn every_delivery_is_claimed_or_leaves_and_never_both() {
             .collect();
         let sweeper = scope.spawn(move || {
             while !done.load(Ordering::Acquire) {
-                received_spans.sweep(|span| span.offset % 7 == 0, see);
+                received_spans.sweep(&mut Patience::default(), |span| span.offset % 7 == 0, see);
                 std::thread::yield_now();
             }
         });
@@ -83,11 +83,11 @@ fn every_delivery_is_claimed_or_leaves_and_never_both() {
         done.store(true, Ordering::Release);
         sweeper.join().unwrap();
     });
-    received_spans.sweep(|_| true, &see);
+    received_spans.sweep(&mut Patience::default(), |_| true, &see);
     let seen = seen.into_inner().unwrap();
     assert_eq!(seen.len() as i64, 2 * MESSAGES, "none is lost");
     assert!(seen.values().all(|times| *times == 1), "none is seen twice");
-    received_spans.sweep(|_| true, |_, _| panic!("none is left"));
+    received_spans.sweep(&mut Patience::default(), |_| true, |_, _| panic!("none is left"));
     assert!(received_spans.used.iter().all(|word| word.load(Ordering::Relaxed) == 0), "a sweep has nothing to look at");
     drop(received_spans);
     assert_eq!(Arc::strong_count(&origin), 1, "every claim gave its origin back");
@@ -245,10 +245,29 @@ fn a_leave_that_fails_leaves_no_slot_busy() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     received_spans.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
     let swept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        received_spans.sweep(|_| true, |_, _| panic!("as a defect would"));
+        received_spans.sweep(&mut Patience::default(), |_| true, |_, _| panic!("as a defect would"));
     }));
     assert!(swept.is_err());
-    received_spans.sweep(|_| true, |_, _| panic!("it was given away"));
+    received_spans.sweep(&mut Patience::default(), |_| true, |_, _| panic!("it was given away"));
+}
+
+#[test]
+fn a_sweep_passes_over_a_slot_whose_thread_stays_and_the_next_one_finds_it() {
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
+    for offset in [1, 2] {
+        received_spans.hold(&span(&origin, 0, offset), &[], HASH, 0, |_, _| panic!("there is room"));
+    }
+    let slot = &received_spans.slots[ReceivedSpans::place(HASH, 0, 1)];
+    let sweep = || {
+        let mut left = Vec::new();
+        let passed_over = received_spans.sweep(&mut Patience::default(), |_| true, |span, _| left.push(span.offset));
+        (passed_over, left)
+    };
+    assert!(slot.take_held());
+    assert_eq!(sweep(), (1, vec![2]));
+    assert_eq!(sweep(), (1, vec![]));
+    slot.state.store(HELD, Ordering::Release);
+    assert_eq!(sweep(), (0, vec![1]));
 }
 
 #[test]
