@@ -11,7 +11,7 @@ use super::backend_set::{BackendSet, BatchBuffer, Destinations};
 use super::leaving::{Leave, Leaving, Patience};
 use super::outgoing::{Held, OutgoingRules};
 use super::pipeline::{EndReporter, Flush, Pipeline};
-use super::received_spans::{CLAIM_WINDOW, ReceivedSpans};
+use super::received_spans::CLAIM_WINDOW;
 use super::record::{FinishedSpan, SpanFlags};
 use super::span_origin::SpanOrigin;
 use super::thread_segment::ThreadSegment;
@@ -116,18 +116,14 @@ impl BatchThread {
         // The sweep comes first: a delivery of a retired origin that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(received_spans) = pipeline.received_spans() {
-            let wall_clock = clock::unix_nanos();
-            // The clock may be set back: what names an origin that is about to go, goes too, however young it seems.
             let flushed = |span: &FinishedSpan| {
                 // SAFETY: a waiting delivery's origin is alive: origins are dropped below, after this sweep.
                 unsafe { SpanOrigin::at(span.origin) }
                     .is_some_and(|origin| flushes.iter().any(|flush| flush.concerns(origin)))
             };
-            let leaves = |span: &FinishedSpan| {
-                let leaves = all
-                    || ReceivedSpans::is_over(span, wall_clock)
-                    || gone_origins.contains(&span.origin)
-                    || flushed(span);
+            let leaves = |span: &FinishedSpan, is_over: bool| {
+                // What names an origin that is about to go, goes too, however young it is.
+                let leaves = all || is_over || gone_origins.contains(&span.origin) || flushed(span);
                 if !leaves {
                     // SAFETY: as above.
                     held.note(span.origin, unsafe { SpanOrigin::at(span.origin) });
@@ -289,10 +285,10 @@ mod tests {
         let mut thread = BatchThread::new(pipeline);
         let (gone, left, flush) = (test_origin("orders"), test_origin("orders"), Arc::new(Flush::default()));
         for (origin, offset) in [(&gone, 1), (&gone, 2), (&left, 3)] {
-            let start = clock::unix_nanos();
+            let now = clock::Moment::now();
             let blank = FinishedSpan::blank(origin.address(), SpanKind::Receive);
-            let span = FinishedSpan { start, end: start, partition: 0, offset, ..blank };
-            received_spans.hold(&span, &[], HASH, 0, |_, _| panic!("there is room"));
+            let span = FinishedSpan { start: now.unix_nanos, partition: 0, offset, ..blank };
+            received_spans.hold(&span, &[], HASH, 0, now, |_, _| panic!("there is room"));
         }
         let origins = [&gone, &left].map(Arc::downgrade);
         let are_there = || origins.iter().map(|origin| origin.strong_count() > 0).collect::<Vec<_>>();

@@ -23,6 +23,7 @@ use super::record::{EndedBy, FinishedSpan, SpanFlags};
 use super::span_fields::SpanFields;
 use super::span_origin::SpanOrigin;
 use super::trace_state_field::TraceStateField;
+use crate::clock::{self, Moment};
 use crate::tracer::SpanContext;
 use crate::zeroed::Zeroed;
 
@@ -72,6 +73,8 @@ struct Held {
     thread: u64,
     /// The number of the client that was handed it.
     neighbour: usize,
+    /// When it was: the system's clock, which `span.start` is by, may be set meanwhile.
+    delivered: Moment,
 }
 
 /// What belongs to the slot of the same index: its first `span.extra_len` bytes. Owned as the slot's `held` is.
@@ -117,13 +120,14 @@ impl ReceivedSpans {
         Self { slots, extras, large_extras, used: [const { AtomicU64::new(0) }; SLOTS / 64] }
     }
 
-    /// Lets `span` wait, and says where. What it displaced, or itself when it cannot wait, is given to `leave`.
+    /// Lets `span`, which was `delivered` then, wait, and says where. What it displaced, or itself when it cannot wait, is given to `leave`.
     pub(crate) fn hold(
         &self,
         span: &FinishedSpan,
         extra: &[u8],
         topic_hash: u64,
         neighbour: usize,
+        delivered: Moment,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
     ) -> Option<WaitingPlace> {
         let index = self.roomiest(Self::place(topic_hash, span.partition, span.offset), neighbour);
@@ -141,7 +145,7 @@ impl ReceivedSpans {
             leave(&displaced.span, unsafe { self.extra(index, &displaced.span) });
         }
         let span = FinishedSpan { extra_len: extra.len() as u16, ..*span };
-        held.write(Held { span, thread: thread_number(), neighbour });
+        held.write(Held { span, thread: thread_number(), neighbour, delivered });
         // SAFETY: the slot is this thread's.
         unsafe { self.set_extra(index, extra) };
         self.mark(index);
@@ -171,8 +175,8 @@ impl ReceivedSpans {
         );
     }
 
-    /// The same, for the message at `place` that the client of number `neighbour` was handed.
-    pub(crate) fn prolong_message(&self, place: &Place<'_>, neighbour: usize, end: u64, by: EndedBy) {
+    /// The same, for the message at `place` that the client of number `neighbour` was handed: until `ago` nanoseconds before now.
+    pub(crate) fn prolong_message(&self, place: &Place<'_>, neighbour: usize, ago: u64, by: EndedBy) {
         let is_it = |held: &Held| {
             // SAFETY: a held record's origin is alive: the table is emptied of it before it is dropped.
             let topic = unsafe { SpanOrigin::at(held.span.origin) }.map(SpanOrigin::topic);
@@ -183,7 +187,8 @@ impl ReceivedSpans {
         for index in (0..NEIGHBOURS).map(|next| Self::slot(at, neighbour.wrapping_add(next))) {
             let mut is_done = false;
             self.at(index, is_it, Slot::take_held_soon, |slot, held| {
-                held.span.lasts(end, by);
+                let lasted = held.delivered.elapsed().saturating_sub(ago);
+                held.span.lasts(held.span.start.saturating_add(lasted), by);
                 slot.state.store(HELD, Ordering::Release);
                 is_done = true;
             });
@@ -350,7 +355,8 @@ impl ReceivedSpans {
         None
     }
 
-    /// Gives every delivery that `leaves` says yes to, to `leave`. Returns how many slots were passed over.
+    /// Gives every delivery that `leaves` says yes to, to `leave`; `leaves` is told whether it has waited for as long as it may.
+    /// Returns how many slots were passed over.
     ///
     /// A slot that another thread is at is waited for while `patience` lasts, and then left for the next sweep. If none was
     /// passed over, no thread follows an origin afterwards that a delivery named before the call and that `leaves` says yes
@@ -358,16 +364,18 @@ impl ReceivedSpans {
     pub(super) fn sweep(
         &self,
         patience: &mut Patience,
-        leaves: impl Fn(&FinishedSpan) -> bool,
+        leaves: impl Fn(&FinishedSpan, bool) -> bool,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
     ) -> u64 {
+        let now = clock::unix_nanos();
+        let leaves = |held: &Held| leaves(&held.span, held.is_over(now));
         let mut passed_over = 0;
         for (first, word) in (0..).step_by(64).zip(&self.used) {
             let mut in_use = word.load(Ordering::Relaxed);
             while in_use != 0 {
                 let index = first + in_use.trailing_zeros() as usize;
                 in_use &= in_use - 1;
-                passed_over += u64::from(!self.sweep_slot(index, patience, &leaves, &mut leave));
+                passed_over += u64::from(!self.sweep_slot(index, patience, leaves, &mut leave));
             }
         }
         passed_over
@@ -378,7 +386,7 @@ impl ReceivedSpans {
         &self,
         index: usize,
         patience: &mut Patience,
-        leaves: impl Fn(&FinishedSpan) -> bool,
+        leaves: impl Fn(&Held) -> bool,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
     ) -> bool {
         self.unmark(index);
@@ -394,7 +402,7 @@ impl ReceivedSpans {
         }
         // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
         let held = unsafe { (*slot.held.get()).assume_init_ref() };
-        if !leaves(&held.span) {
+        if !leaves(held) {
             self.mark(index);
             slot.state.store(HELD, Ordering::Release);
             return true;
@@ -463,12 +471,6 @@ impl ReceivedSpans {
         unsafe { std::slice::from_raw_parts(first, len) }
     }
 
-    /// Whether a delivery has waited for as long as it may, at `now`, in nanoseconds since the Unix epoch.
-    pub(crate) fn is_over(span: &FinishedSpan, now: u64) -> bool {
-        let window = if span.flags.contains(SpanFlags::UNTIL_POLL) { POLL_WINDOW } else { CLAIM_WINDOW };
-        span.start < now.saturating_sub(window.as_nanos() as u64)
-    }
-
     /// Consecutive offsets of a partition get consecutive places, so that a displaced message is `PLACES` behind at least.
     fn place(topic_hash: u64, partition: i32, offset: i64) -> usize {
         let partition = (partition as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -478,6 +480,17 @@ impl ReceivedSpans {
 
     fn slot(place: usize, neighbour: usize) -> usize {
         (neighbour % NEIGHBOURS) * PLACES + place
+    }
+}
+
+impl Held {
+    /// Whether it has waited for as long as it may, at `now`, in nanoseconds since the Unix epoch.
+    fn is_over(&self, now: u64) -> bool {
+        let window = if self.span.flags.contains(SpanFlags::UNTIL_POLL) { POLL_WINDOW } else { CLAIM_WINDOW };
+        let window = window.as_nanos() as u64;
+        // The system's clock tells at one reading for all that it is too early. What it says else, also of a start that is
+        // yet to come, may be because it was set.
+        now.wrapping_sub(self.span.start) > window && self.delivered.elapsed() > window
     }
 }
 

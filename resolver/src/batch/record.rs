@@ -174,15 +174,9 @@ impl FinishedSpan {
     }
 
     /// What waits in place of a span for a message whose topic gets none: the context that the message brought. It is never
-    /// sent: `trace_flags` does not say sampled, what the context says is in `outcome`.
+    /// sent: `trace_flags` does not say sampled, what the context says is in `outcome`. Its start is to be filled in.
     pub(crate) fn passing_on(origin: OriginAddress, trace_id: [u8; 16], span_id: [u8; 8], flags: u8) -> Self {
-        Self {
-            trace_id,
-            span_id,
-            start: crate::clock::unix_nanos(),
-            outcome: Outcome(i32::from(flags)),
-            ..Self::blank(origin, SpanKind::PassedOn)
-        }
+        Self { trace_id, span_id, outcome: Outcome(i32::from(flags)), ..Self::blank(origin, SpanKind::PassedOn) }
     }
 
     /// What waits in place of a span for a message whose processing is only measured: nothing is passed on.

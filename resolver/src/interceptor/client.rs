@@ -175,10 +175,10 @@ impl Client {
     /// Offsets were committed, or could not be. Runs on `rdk:main`.
     pub(super) fn saw_commit<'a>(&self, err: RdKafkaError, offsets: impl Iterator<Item = Committed<'a>> + Clone) {
         let Some(commits) = &self.commits else { return };
-        let asked = commits.asked();
-        commits.committed(self.ordinal, err, asked, offsets.clone());
+        let ago = commits.asked_ago();
+        commits.committed(self.ordinal, err, ago, offsets.clone());
         if self.settled.is_some() {
-            self.make_commit_spans(err, asked, &mut offsets.collect::<Vec<_>>());
+            self.make_commit_spans(err, ago, &mut offsets.collect::<Vec<_>>());
         }
     }
 

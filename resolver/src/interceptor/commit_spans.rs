@@ -59,13 +59,13 @@ pub(super) fn changed(place: &Place<'_>, context: SpanContext, trace_state: Opti
 }
 
 impl Client {
-    /// A commit has ended. `asked`: when it was asked for, if that is known; else its span is a point.
-    pub(super) fn make_commit_spans(&self, err: i32, asked: Option<u64>, committed: &mut [Committed<'_>]) {
+    /// A commit has ended. `ago`: how long ago it was asked for, in nanoseconds, if that is known; else its span is a point.
+    pub(super) fn make_commit_spans(&self, err: i32, ago: Option<u64>, committed: &mut [Committed<'_>]) {
         let Some(settled) = self.settled.as_ref().filter(|_| err != NO_OFFSET && self.is_of_this_process()) else {
             return;
         };
         let end = clock::unix_nanos();
-        let time = Time { start: asked.map_or(end, |asked| asked.min(end)), end };
+        let time = Time { start: end.saturating_sub(ago.unwrap_or(0)), end };
         committed.sort_unstable_by_key(|one| one.topic);
         for of_topic in committed.chunk_by(|one, other| one.topic == other.topic) {
             let Some(topic) = of_topic.first().map(|one| one.topic) else { continue };

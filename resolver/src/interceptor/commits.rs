@@ -19,7 +19,7 @@ pub(super) struct Commits {
     /// Whether they are the application's own, and nothing else says what it processes.
     shows_processing: bool,
     answers: AtomicU32,
-    /// When the one that was answered last was asked for, in nanoseconds since the Unix epoch.
+    /// When the one that was answered last was asked for, by a clock that nobody sets: [`clock::monotonic_nanos`].
     asked: AtomicU64,
     /// The round trip of an answer that was told of once; 0 when there is none.
     told_once: AtomicI64,
@@ -56,36 +56,39 @@ impl Commits {
             self.told_once.store(0, Ordering::Relaxed);
             return;
         }
-        self.asked.store(clock::unix_nanos().saturating_sub(micros * 1000), Ordering::Relaxed);
-        // Release: pairs with the acquire in `asked`.
+        // Wrapping: that clock may have begun later.
+        let asked = clock::monotonic_nanos().wrapping_sub(micros.saturating_mul(1000));
+        self.asked.store(asked, Ordering::Relaxed);
+        // Release: pairs with the acquire in `asked_ago`.
         self.answers.fetch_add(1, Ordering::Release);
     }
 
-    /// When the commit that ends now was asked for, in nanoseconds since the Unix epoch; to be asked once for each.
+    /// How long ago, in nanoseconds, the commit that ends now was asked for; to be asked once for each.
     ///
     /// `None` after several answers, to retries or to commits that overtake each other: it cannot be said which one this is.
-    pub(super) fn asked(&self) -> Option<u64> {
+    pub(super) fn asked_ago(&self) -> Option<u64> {
         // Acquire: pairs with the release in `answered`.
-        (self.answers.swap(0, Ordering::Acquire) == 1).then(|| self.asked.load(Ordering::Relaxed))
+        let is_one = self.answers.swap(0, Ordering::Acquire) == 1;
+        is_one.then(|| clock::monotonic_nanos().wrapping_sub(self.asked.load(Ordering::Relaxed)))
     }
 
-    /// Offsets were committed by the client of this number, which asked for it at `asked`. Runs on `rdk:main`.
+    /// Offsets were committed by the client of this number, which asked for it so many nanoseconds `ago`. Runs on `rdk:main`.
     pub(super) fn committed<'a>(
         &self,
         ordinal: usize,
         err: RdKafkaError,
-        asked: Option<u64>,
+        ago: Option<u64>,
         offsets: impl Iterator<Item = Committed<'a>>,
     ) {
         // A commit after several messages, which one call may have handed over, is none of the last one alone.
         let handed = self.handed.swap(0, Ordering::Relaxed);
-        let Some(asked) = asked.filter(|_| self.shows_processing && err == 0 && handed == 1) else { return };
+        let Some(ago) = ago.filter(|_| self.shows_processing && err == 0 && handed == 1) else { return };
         let received_spans = Pipeline::current().received_spans();
         for committed in offsets.filter(|committed| committed.err == 0) {
             let (Some(received_spans), Ok(topic)) = (received_spans, committed.topic.to_str()) else { continue };
             let (partition, offset) = (committed.partition, committed.offset - 1);
             let place = Place { topic, topic_hash: topic_hash(topic), partition, offset };
-            received_spans.prolong_message(&place, ordinal, asked, EndedBy::Commit);
+            received_spans.prolong_message(&place, ordinal, ago, EndedBy::Commit);
         }
     }
 }

@@ -103,11 +103,11 @@ impl Client {
         let waits = match trace_state {
             _ if captured.is_some() => captured.and_then(|captured| {
                 let headers = headers.iter().flat_map(|headers| headers.told(captured));
-                let hold = |fields: &[u8]| self.leave_or_hold(route, &span, fields, may_wait);
+                let hold = |fields: &[u8]| self.leave_or_hold(route, &span, fields, now, may_wait);
                 captured.with_fields(trace_state, headers, message.key(), hold)
             }),
-            None => self.leave_or_hold(route, &span, &[], may_wait),
-            Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), may_wait),
+            None => self.leave_or_hold(route, &span, &[], now, may_wait),
+            Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), now, may_wait),
         };
         if let Some(alone) = alone {
             let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
@@ -183,10 +183,12 @@ impl Client {
             None if traced.measured.is_some() => FinishedSpan::passing_nothing_on(traced.origin.address()),
             None => return,
         };
-        let record = FinishedSpan { partition: message.partition(), offset: message.offset(), ..record };
+        let now = Moment::now();
+        let (partition, offset) = (message.partition(), message.offset());
+        let record = FinishedSpan { start: now.unix_nanos, partition, offset, ..record };
         match context.and(incoming.trace_state) {
-            None => self.leave_or_hold(route, &record, &[], true),
-            Some(state) => self.leave_or_hold(route, &record, TraceStateField::new(state).as_slice(), true),
+            None => self.leave_or_hold(route, &record, &[], now, true),
+            Some(state) => self.leave_or_hold(route, &record, TraceStateField::new(state).as_slice(), now, true),
         };
     }
 
@@ -206,7 +208,7 @@ impl Client {
         }
         let now = Moment::now();
         let Some(alone) = self.handed_over_alone(now.unix_nanos) else { return };
-        let waits = traced.measured.as_ref().and_then(|_| self.hold_measured(route, traced, message, &alone));
+        let waits = traced.measured.as_ref().and_then(|_| self.hold_measured(route, traced, message, &alone, now));
         let is_ambient = context.is_some();
         let context = context.unwrap_or(NO_CONTEXT);
         let current = CurrentMessage {
@@ -230,18 +232,20 @@ impl Client {
         traced: &Traced,
         message: &Message<'_>,
         alone: &Alone,
+        now: Moment,
     ) -> Option<WaitingPlace> {
         let mut record = FinishedSpan {
             // Tells it from what waits there later.
             span_id: new_span_id(),
             kind: SpanKind::Receive,
+            start: now.unix_nanos,
+            end: now.unix_nanos,
             partition: message.partition(),
             offset: message.offset(),
             ..FinishedSpan::passing_nothing_on(traced.origin.address())
         };
-        record.end = record.start;
         record.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
-        self.leave_or_hold(route, &record, &[], true)
+        self.leave_or_hold(route, &record, &[], now, true)
     }
 
     /// Whether the message, handed over at `now`, comes, as far as is known, by a call that hands over one, to the thread that
@@ -273,10 +277,17 @@ impl Client {
     }
 
     /// Where the span waits, if it does.
-    fn leave_or_hold(&self, route: &Route, span: &FinishedSpan, extra: &[u8], waits: bool) -> Option<WaitingPlace> {
+    fn leave_or_hold(
+        &self,
+        route: &Route,
+        span: &FinishedSpan,
+        extra: &[u8],
+        delivered: Moment,
+        waits: bool,
+    ) -> Option<WaitingPlace> {
         match Pipeline::current().received_spans().filter(|_| waits) {
             Some(received_spans) => {
-                received_spans.hold(span, extra, route.topic_hash(), self.ordinal, Pipeline::leave_received)
+                received_spans.hold(span, extra, route.topic_hash(), self.ordinal, delivered, Pipeline::leave_received)
             }
             // What has not waited is no processing: there is nothing to measure.
             None => {

@@ -63,7 +63,7 @@ fn every_delivery_is_claimed_or_leaves_and_never_both() {
                 scope.spawn(move || {
                     for offset in 0..MESSAGES {
                         let span = span(origin, client, offset);
-                        received_spans.hold(&span, &extra(offset), HASH, client as usize, see);
+                        received_spans.hold(&span, &extra(offset), HASH, client as usize, Moment::now(), see);
                         if offset % 2 == 0 {
                             if let Some(claimed) = received_spans.claim(&place(offset), |_, _| true) {
                                 see(&claimed.span, &claimed.extra);
@@ -75,7 +75,7 @@ fn every_delivery_is_claimed_or_leaves_and_never_both() {
             .collect();
         let sweeper = scope.spawn(move || {
             while !done.load(Ordering::Acquire) {
-                received_spans.sweep(&mut Patience::default(), |span| span.offset % 7 == 0, see);
+                received_spans.sweep(&mut Patience::default(), |span, _| span.offset % 7 == 0, see);
                 std::thread::yield_now();
             }
         });
@@ -83,11 +83,11 @@ fn every_delivery_is_claimed_or_leaves_and_never_both() {
         done.store(true, Ordering::Release);
         sweeper.join().unwrap();
     });
-    received_spans.sweep(&mut Patience::default(), |_| true, &see);
+    received_spans.sweep(&mut Patience::default(), |_, _| true, &see);
     let seen = seen.into_inner().unwrap();
     assert_eq!(seen.len() as i64, 2 * MESSAGES, "none is lost");
     assert!(seen.values().all(|times| *times == 1), "none is seen twice");
-    received_spans.sweep(&mut Patience::default(), |_| true, |_, _| panic!("none is left"));
+    received_spans.sweep(&mut Patience::default(), |_, _| true, |_, _| panic!("none is left"));
     assert!(received_spans.used.iter().all(|word| word.load(Ordering::Relaxed) == 0), "a sweep has nothing to look at");
     drop(received_spans);
     assert_eq!(Arc::strong_count(&origin), 1, "every claim gave its origin back");
@@ -97,7 +97,7 @@ fn every_delivery_is_claimed_or_leaves_and_never_both() {
 fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
-    received_spans.hold(&span(&origin, 0, 5), b"state", HASH, 0, never);
+    received_spans.hold(&span(&origin, 0, 5), b"state", HASH, 0, Moment::now(), never);
     // The same place in the table.
     assert!(received_spans.claim(&place(5 + PLACES as i64), |_, _| true).is_none());
     assert!(received_spans.claim(&place(5), |_, _| false).is_none());
@@ -115,7 +115,7 @@ fn of_two_clusters_messages_at_one_place_each_is_known_by_what_it_brought() {
     let hold = |client: u64, brought: SpanContext| {
         let span =
             FinishedSpan { trace_id: brought.trace_id, parent_span_id: brought.span_id, ..span(&origin, client, 5) };
-        received_spans.hold(&span, &[], HASH, client as usize, never);
+        received_spans.hold(&span, &[], HASH, client as usize, Moment::now(), never);
     };
     let claimed = |headers: Option<SpanContext>| {
         let claimed = received_spans.claim(&place(5), |_, span| span.came_with(headers.as_ref()));
@@ -143,7 +143,7 @@ fn what_waits_with_a_delivery_is_whole_beside_its_neighbours_and_what_is_too_lon
         let mut left = Vec::new();
         let mut hold = |offset: i64, extra: &[u8]| {
             let leave = |span: &FinishedSpan, extra: &[u8]| left.push((span.offset, extra.to_vec()));
-            received_spans.hold(&span(&origin, 0, offset), extra, HASH, 0, leave)
+            received_spans.hold(&span(&origin, 0, offset), extra, HASH, 0, Moment::now(), leave)
         };
         // The next one is in this table or in that, so that a byte too many is seen in one of them.
         let neighbour = |offset: i64| vec![0xee; if offset % 2 == small { SMALL_EXTRA } else { EXTRA }];
@@ -165,8 +165,9 @@ fn a_delivery_whose_place_is_needed_leaves() {
     let mut left = Vec::new();
     for lap in 0..=NEIGHBOURS {
         let offset = 3 + (lap * PLACES) as i64;
-        received_spans
-            .hold(&span(&origin, 0, offset), &[9], HASH, 0, |span, extra| left.push((span.offset, extra.to_vec())));
+        received_spans.hold(&span(&origin, 0, offset), &[9], HASH, 0, Moment::now(), |span, extra| {
+            left.push((span.offset, extra.to_vec()))
+        });
     }
     assert_eq!(left, [(3, vec![9])]);
 }
@@ -175,16 +176,18 @@ fn a_delivery_whose_place_is_needed_leaves() {
 #[test]
 fn of_messages_that_share_a_place_none_leaves_while_there_are_slots_of_it() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
-    let offsets = [3, 3 + PLACES as i64, 3 + 2 * PLACES as i64];
+    let (offsets, delivered) = ([3, 3 + PLACES as i64, 3 + 2 * PLACES as i64], Moment::now());
     for (client, offset) in [(1, offsets[0]), (0, offsets[1]), (0, offsets[2])] {
         let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
-        received_spans.hold(&span(&origin, client, offset), &[9], HASH, client as usize, never);
+        received_spans.hold(&span(&origin, client, offset), &[9], HASH, client as usize, delivered, never);
     }
     // Each is known by its client, wherever it waits; the same message of another client is another one.
-    received_spans.prolong_message(&place(offsets[2]), 0, 1 << 40, EndedBy::Commit);
-    received_spans.prolong_message(&place(offsets[0]), 0, 1 << 40, EndedBy::Commit);
-    let ends = offsets.map(|offset| received_spans.claim(&place(offset), |_, _| true).unwrap().span.end);
-    assert_eq!(ends, [offsets[0] as u64, offsets[1] as u64, 1 << 40]);
+    while delivered.elapsed() == 0 {}
+    received_spans.prolong_message(&place(offsets[2]), 0, 0, EndedBy::Commit);
+    received_spans.prolong_message(&place(offsets[0]), 0, 0, EndedBy::Commit);
+    let has_a_length =
+        |offset| received_spans.claim(&place(offset), |_, _| true).unwrap().span.kind == SpanKind::Process;
+    assert_eq!(offsets.map(has_a_length), [false, false, true]);
 }
 
 /// In how many of [`TRIES`] `take` gets the delivery that it is given the place of, while another thread looks at it.
@@ -209,7 +212,7 @@ fn taken_from_a_thread_that_only_looks(take: impl Fn(&ReceivedSpans, WaitingPlac
             }
         });
         for attempt in 1..=TRIES {
-            let waits = received_spans.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| {}).unwrap();
+            let waits = received_spans.hold(&span(&origin, 0, 1), &[], HASH, 0, Moment::now(), |_, _| {}).unwrap();
             assert!(slot.take_held());
             begun.store(attempt, Ordering::Release);
             taken += usize::from(take(&received_spans, waits));
@@ -243,24 +246,62 @@ fn so_does_the_end_of_a_processing() {
 #[test]
 fn a_leave_that_fails_leaves_no_slot_busy() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
-    received_spans.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
+    received_spans.hold(&span(&origin, 0, 1), &[], HASH, 0, Moment::now(), |_, _| panic!("there is room"));
     let swept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        received_spans.sweep(&mut Patience::default(), |_| true, |_, _| panic!("as a defect would"));
+        received_spans.sweep(&mut Patience::default(), |_, _| true, |_, _| panic!("as a defect would"));
     }));
     assert!(swept.is_err());
-    received_spans.sweep(&mut Patience::default(), |_| true, |_, _| panic!("it was given away"));
+    received_spans.sweep(&mut Patience::default(), |_, _| true, |_, _| panic!("it was given away"));
+}
+
+const HOUR: u64 = 3_600_000_000_000;
+
+#[test]
+fn no_step_of_the_systems_clock_is_in_the_length_that_a_commit_shows() {
+    for start in [Moment::now().unix_nanos - HOUR, Moment::now().unix_nanos + HOUR] {
+        let (received_spans, origin, delivered) = (ReceivedSpans::new(), origin(), Moment::now());
+        let span = FinishedSpan { start, end: start, ..span(&origin, 0, 1) };
+        received_spans.hold(&span, &[], HASH, 0, delivered, |_, _| panic!("there is room"));
+        received_spans.prolong_message(&place(1), 0, delivered.elapsed() + HOUR, EndedBy::Commit);
+        while delivered.elapsed() < 1000 {}
+        received_spans.prolong_message(&place(1), 0, 0, EndedBy::Commit);
+        let claimed = received_spans.claim(&place(1), |_, _| true).unwrap().span;
+        let length = claimed.end - claimed.start;
+        assert!(claimed.kind == SpanKind::Process && (1000..HOUR / 2).contains(&length), "{length}");
+    }
+}
+
+#[test]
+fn a_delivery_waits_for_as_long_as_it_may_whatever_the_systems_clock_is_set_to() {
+    let (received_spans, origin, delivered) = (ReceivedSpans::new(), origin(), Moment::now());
+    let now = delivered.unix_nanos;
+    for (offset, start) in [(1, now - HOUR), (2, now + HOUR)] {
+        let span = FinishedSpan { start, end: start, ..span(&origin, 0, offset) };
+        received_spans.hold(&span, &[], HASH, 0, delivered, |_, _| panic!("there is room"));
+    }
+    let sweep = || {
+        let mut left = Vec::new();
+        received_spans.sweep(&mut Patience::default(), |_, is_over| is_over, |span, _| left.push(span.offset));
+        left
+    };
+    let left = sweep();
+    assert!(left.is_empty() || delivered.elapsed() > CLAIM_WINDOW.as_nanos() as u64, "{left:?}");
+    while delivered.elapsed() <= CLAIM_WINDOW.as_nanos() as u64 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!([left, sweep()].concat(), [1, 2]);
 }
 
 #[test]
 fn a_sweep_passes_over_a_slot_whose_thread_stays_and_the_next_one_finds_it() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     for offset in [1, 2] {
-        received_spans.hold(&span(&origin, 0, offset), &[], HASH, 0, |_, _| panic!("there is room"));
+        received_spans.hold(&span(&origin, 0, offset), &[], HASH, 0, Moment::now(), |_, _| panic!("there is room"));
     }
     let slot = &received_spans.slots[ReceivedSpans::place(HASH, 0, 1)];
     let sweep = || {
         let mut left = Vec::new();
-        let passed_over = received_spans.sweep(&mut Patience::default(), |_| true, |span, _| left.push(span.offset));
+        let passed_over = received_spans.sweep(&mut Patience::default(), |_, _| true, |span, _| left.push(span.offset));
         (passed_over, left)
     };
     assert!(slot.take_held());
@@ -273,7 +314,7 @@ fn a_sweep_passes_over_a_slot_whose_thread_stays_and_the_next_one_finds_it() {
 #[test]
 fn a_delivery_that_is_changed_goes_on_waiting() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
-    received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, |_, _| panic!("nothing was there"));
+    received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, Moment::now(), |_, _| panic!("nothing was there"));
     assert!(received_spans.change(
         &place(7),
         |_| true,
@@ -287,7 +328,7 @@ fn a_delivery_that_is_changed_goes_on_waiting() {
     assert!(!received_spans.change(&place(7), |_| false, |_, _, _| panic!("it is another's")));
     let claimed = received_spans.claim(&place(7), |_, _| true).unwrap();
     assert_eq!((claimed.span.trace_id, claimed.extra), ([9; 16], extra(9)), "which is longer");
-    received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, |_, _| panic!("nothing was there"));
+    received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, Moment::now(), |_, _| panic!("nothing was there"));
     assert!(received_spans.change(&place(7), |_| true, |_, _, _| vec![0; EXTRA + 1]));
     assert_eq!(received_spans.claim(&place(7), |_, _| true).unwrap().extra, extra(7), "there is no room for more");
 }
