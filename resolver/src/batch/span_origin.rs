@@ -126,6 +126,15 @@ impl SpanOrigin {
         }
     }
 
+    /// Whether a span from here is recorded was decided anew before it has left: one that is not is counted.
+    pub(crate) fn decided_anew(&self, was_recorded: bool, is_recorded: bool) {
+        match (was_recorded, is_recorded) {
+            (true, false) => self.counters.sampled_out.raise(),
+            (false, true) => self.counters.sampled_out.lower(),
+            _ => {}
+        }
+    }
+
     /// Spans from here were lost before the batch thread had them. Any thread; never blocks.
     #[cold]
     pub(crate) fn count_lost(&self, reason: DropReason) {

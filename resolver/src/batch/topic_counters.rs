@@ -13,7 +13,7 @@ use crate::per_process::PerProcess;
 #[derive(Default)]
 pub(crate) struct TopicCounters(PerProcess<Box<TopicCounts>>);
 
-/// Every number only ever grows.
+/// Every number only ever grows, but for that of what was not recorded: it may be decided anew.
 #[derive(Debug, Default)]
 pub(crate) struct TopicCounts {
     /// Spans that were put into batches. Only the batch thread writes it: a message costs its own thread nothing.

@@ -192,7 +192,7 @@ impl Batch {
             }
             let known = self.receives.iter().position(|receive| receive.is_of(&origin));
             let index = known.unwrap_or_else(|| {
-                self.receives.push(Receive::of_first(span, extra, origin));
+                self.receives.push(Receive::of_first(span, extra, Arc::clone(&origin)));
                 self.receives.len() - 1
             });
             let Some(receive) = self.receives.get_mut(index) else { return extra.to_vec() };
@@ -201,6 +201,8 @@ impl Batch {
             receive.span.start = receive.span.start.min(span.start);
             receive.add(span.start, place, has_sender.then_some(sender));
             (span.trace_id, span.parent_span_id) = (receive.span.trace_id, receive.span.span_id);
+            let is_sampled = |flags| flags & SpanContext::SAMPLED != 0;
+            origin.decided_anew(is_sampled(span.trace_flags), is_sampled(receive.span.trace_flags));
             span.trace_flags = receive.span.trace_flags;
             let context = SpanContext { span_id: span.span_id, ..receive.context() };
             changed = Some((context, receive.trace_state.clone()));
@@ -348,4 +350,55 @@ const MESSAGE_COUNT: &str = "messaging.batch.message_count";
 /// The calling thread's batch; gives the one before.
 fn replace(batch: Option<Batch>) -> Option<Batch> {
     BATCH.try_with(|current| current.replace(batch)).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+    use crate::config::Source;
+
+    #[test]
+    fn a_message_for_which_a_call_decides_anew_is_counted_anew() {
+        let text = "version = 1\n[services.shop]\ntopics = [\"*\"]\nrelation = \"batch\"\n";
+        let source = Source::Text { name: "t.toml".to_owned(), text: text.to_owned() };
+        let resolver = Resolver::load(source).unwrap();
+        let shared = resolver.shared().unwrap();
+        let [orders, audit] = ["orders", "audit"].map(|topic| clientless_routes::route(&shared, topic, None).unwrap());
+        Pipeline::current().expect_received_spans();
+        let received_spans = Pipeline::current().received_spans().unwrap();
+        // As if the sampler of the one kept all, and that of the other nothing.
+        let hand_over = |route: &Route, offset| {
+            let (traced, is_kept, now) = (route.traced().unwrap(), route.topic() == "orders", Moment::now());
+            let mut span = FinishedSpan {
+                start: now.unix_nanos,
+                partition: 0,
+                offset,
+                trace_flags: u8::from(is_kept),
+                ..FinishedSpan::blank(traced.origin.address(), SpanKind::Receive)
+            };
+            // So that it waits, however slow the machine is.
+            span.flags.set_if(SpanFlags::UNTIL_POLL, true);
+            if !is_kept {
+                traced.topic.sampled_out.raise();
+            }
+            received_spans.hold(&span, &[], route.topic_hash(), 0, now, |_, _| panic!("there is room"));
+        };
+        let place = |route: &Route, offset| {
+            let (topic, topic_hash) = (if route.topic() == "orders" { "orders" } else { "audit" }, route.topic_hash());
+            Place { topic, topic_hash, partition: 0, offset }
+        };
+        for (offset, order, counted) in [(1, [&orders, &audit], [0, 0]), (2, [&audit, &orders], [1, 1])] {
+            let mut batch = Batch { generation: per_process::generation(), receives: Vec::new() };
+            for route in order {
+                hand_over(route, offset);
+                assert!(batch.adopt(&shared, &place(route, offset)));
+            }
+            let sampled_out = [&orders, &audit].map(|route| route.traced().unwrap().topic.sampled_out.sum());
+            assert_eq!(sampled_out, counted);
+            for route in order {
+                assert!(received_spans.claim(&place(route, offset), |_| true).is_some());
+            }
+        }
+    }
 }
