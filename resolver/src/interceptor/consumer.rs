@@ -7,7 +7,7 @@ use super::batches;
 use super::call_span::CallSpan;
 use super::client::Client;
 use super::current_message::{self, CurrentMessage};
-use super::declared_parents;
+use super::declared_parents::{self, Bearer};
 use super::headers::Headers;
 use super::incoming::{Incoming, from_headers};
 use super::injecting::inject;
@@ -87,7 +87,7 @@ impl Client {
             self.note_for_commit(settled, route, &span, trace_state);
         }
         if claims && !self.guards {
-            declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
+            declared_parents::keep_baggage(bearer(route, &span), baggage_of(traced, headers.as_ref()));
         }
         let alone = if claims { None } else { self.handed_over_alone(span.start) };
         if let Some(alone) = &alone {
@@ -177,7 +177,6 @@ impl Client {
         let context = incoming.context.filter(|_| !self.guards);
         let record = match context {
             Some(SpanContext { trace_id, span_id, flags }) => {
-                declared_parents::keep_baggage(span_id, baggage());
                 FinishedSpan::passing_on(traced.origin.address(), trace_id, span_id, flags)
             }
             None if traced.measured.is_some() => FinishedSpan::passing_nothing_on(traced.origin.address()),
@@ -186,6 +185,9 @@ impl Client {
         let now = Moment::now();
         let (partition, offset) = (message.partition(), message.offset());
         let record = FinishedSpan { start: now.unix_nanos, partition, offset, ..record };
+        if context.is_some() {
+            declared_parents::keep_baggage(bearer(route, &record), baggage());
+        }
         match context.and(incoming.trace_state) {
             None => self.leave_or_hold(route, &record, &[], now, true),
             Some(state) => self.leave_or_hold(route, &record, TraceStateField::new(state).as_slice(), now, true),
@@ -320,6 +322,12 @@ fn add_delivery(series: &Series, waited: TimeInQueue, span: Option<&FinishedSpan
 fn time_in_queue(message: &Message<'_>, now: u64) -> TimeInQueue {
     let Some(sent) = message.timestamp_millis() else { return TimeInQueue::UNKNOWN };
     TimeInQueue((now as i64 / 1_000_000).saturating_sub(sent).max(0))
+}
+
+/// Whose baggage it is that comes with the message of this span.
+fn bearer(route: &Route, span: &FinishedSpan) -> Bearer {
+    let FinishedSpan { span_id, partition, offset, .. } = *span;
+    Bearer { span_id, topic_hash: route.topic_hash(), partition, offset }
 }
 
 /// Whether the message's trace was begun on this very thread.

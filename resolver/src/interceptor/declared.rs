@@ -119,7 +119,7 @@ fn keep_open(work: Work, inferred: u64) -> u64 {
         brought,
         is_answer: inferred != 0 && brought.is_some_and(|context| is_answer(&context, inferred)),
         trace_state: work.trace_state().unwrap_or_default().as_bytes().to_vec(),
-        baggage: if work.takes_baggage() { take_baggage(work.context().span_id) } else { Vec::new() },
+        baggage: if work.takes_baggage() { take_baggage(work.bearer()) } else { Vec::new() },
     };
     let cause = (!work.is_only_measured()).then(|| Arc::new(cause));
     open().insert(number, Open { work, cause });

@@ -46,10 +46,20 @@ impl Cause {
     }
 }
 
+/// Whose baggage it is: of the message at this place, and of all who are handed it, of the one with this span. Where there is no
+/// span it is the id in the message's own context, which other messages may have brought too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bearer {
+    pub span_id: [u8; 8],
+    pub topic_hash: u64,
+    pub partition: i32,
+    pub offset: i64,
+}
+
 /// The baggage of a message that was handed over.
 #[derive(Default)]
 struct Kept {
-    span_id: [u8; 8],
+    bearer: Bearer,
     baggage: Vec<u8>,
 }
 
@@ -158,10 +168,10 @@ impl Declared {
     }
 }
 
-/// Keeps the baggage of a message that was handed over, and whose span or context has this id, until its processing begins.
+/// Keeps the baggage of a message that was handed over until its processing begins.
 ///
 /// Called in a callback: allocates only for messages that have baggage, and keeps none where another thread is at it.
-pub(super) fn keep_baggage<'a>(span_id: [u8; 8], values: impl Iterator<Item = &'a [u8]>) {
+pub(super) fn keep_baggage<'a>(bearer: Bearer, values: impl Iterator<Item = &'a [u8]>) {
     let mut values = values.peekable();
     if values.peek().is_none() {
         return;
@@ -170,21 +180,28 @@ pub(super) fn keep_baggage<'a>(span_id: [u8; 8], values: impl Iterator<Item = &'
     if places.is_empty() {
         places.resize_with(BAGGAGE_PLACES, Kept::default);
     }
-    if let Some(place) = places.get_mut(baggage_place(span_id)) {
-        place.span_id = span_id;
+    if let Some(place) = places.get_mut(bearer.place()) {
+        place.bearer = bearer;
         join_baggage(&mut place.baggage, &mut values);
     }
 }
 
-pub(super) fn take_baggage(span_id: [u8; 8]) -> Vec<u8> {
+pub(super) fn take_baggage(bearer: Bearer) -> Vec<u8> {
     let Some(places) = BAGGAGE.get() else { return Vec::new() };
     let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = places.get_mut(baggage_place(span_id)).filter(|place| place.span_id == span_id);
+    let place = places.get_mut(bearer.place()).filter(|place| place.bearer == bearer);
     place.map(|place| std::mem::take(&mut place.baggage)).unwrap_or_default()
 }
 
-fn baggage_place(span_id: [u8; 8]) -> usize {
-    (u64::from_be_bytes(span_id).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % BAGGAGE_PLACES
+impl Bearer {
+    /// Consecutive offsets of one context get places of their own.
+    fn place(self) -> usize {
+        let mixed = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let of_partition = mixed(self.topic_hash ^ mixed(self.partition as u64));
+        let of_span = mixed(u64::from_be_bytes(self.span_id) ^ of_partition);
+        let all = of_span.wrapping_add(mixed(self.offset as u64));
+        (all >> 32) as usize % BAGGAGE_PLACES
+    }
 }
 
 pub(super) fn current() -> Option<Arc<Cause>> {
@@ -228,5 +245,24 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn messages_of_one_context_have_their_own_baggage_each_and_so_have_all_who_are_handed_one() {
+        let first = Bearer { span_id: [7; 8], topic_hash: 1, partition: 0, offset: 1 };
+        let others = [
+            Bearer { offset: 2, ..first },
+            Bearer { partition: 1, ..first },
+            Bearer { topic_hash: 2, ..first },
+            Bearer { span_id: [8; 8], ..first },
+        ];
+        let all: Vec<_> = [first].into_iter().chain(others).zip(["blue", "red", "green", "grey", "white"]).collect();
+        for (bearer, tenant) in &all {
+            keep_baggage(*bearer, [format!("tenant={tenant}").as_bytes()].into_iter());
+        }
+        for (bearer, tenant) in &all {
+            assert_eq!(String::from_utf8(take_baggage(*bearer)).unwrap(), format!("tenant={tenant}"));
+            assert!(take_baggage(*bearer).is_empty(), "once");
+        }
     }
 }

@@ -12,6 +12,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, Tr
 use super::application_context;
 use super::clientless_routes;
 use super::consumer::{consumer_span, trace_state_of};
+use super::declared_parents::Bearer;
 use super::headers::is_baggage;
 use super::incoming::Incoming;
 use super::late_messages;
@@ -224,6 +225,12 @@ impl Work {
 
     pub(super) fn trace_state(&self) -> Option<&str> {
         TraceStateField::decode(&self.trace_state)
+    }
+
+    /// Whose baggage it has taken over with its delivery.
+    pub(super) fn bearer(&self) -> Bearer {
+        let FinishedSpan { span_id, partition, offset, .. } = self.span;
+        Bearer { span_id, topic_hash: topic_hash(self.origin.topic()), partition, offset }
     }
 
     /// Whether the message's baggage goes on with what is sent.
