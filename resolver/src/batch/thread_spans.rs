@@ -185,6 +185,7 @@ mod tests {
         let (pushed, all) = (AtomicUsize::new(0), Barrier::new(threads + 1));
         let mut seen = Vec::new();
         std::thread::scope(|scope| {
+            let mut handles = Vec::new();
             for _ in 0..threads {
                 let body = || {
                     for _ in 0..2 {
@@ -196,7 +197,7 @@ mod tests {
                         all.wait();
                     }
                 };
-                std::thread::Builder::new().stack_size(64 * 1024).spawn_scoped(scope, body).unwrap();
+                handles.push(std::thread::Builder::new().stack_size(64 * 1024).spawn_scoped(scope, body).unwrap());
             }
             for _ in 0..2 {
                 all.wait();
@@ -214,6 +215,8 @@ mod tests {
                 pipeline.drain(&mut Vec::new(), &mut Patience::default(), |_, _| ());
                 all.wait();
             }
+            // The scope alone waits for what they do, and not for their ends.
+            handles.into_iter().for_each(|handle| handle.join().unwrap());
         });
         for (round, (pushed, drained, free)) in (1..).zip(seen) {
             assert_eq!((pushed, drained), (round * threads, threads));
