@@ -57,6 +57,7 @@ pub(super) const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/tool/plugin-check/src/lent.rs",
     "resolver/tool/plugin-check/src/library.rs",
     "resolver/tool/plugin-check/src/signals.rs",
+    "resolver/tool/src/inherited.rs",
     "resolver/src/batch/batch_thread.rs",
     "resolver/src/batch/process_pipeline.rs",
     "resolver/src/batch/received_spans.rs",

@@ -3,7 +3,9 @@
 //! The Python and the npm package bring this very file and start it, so that the words are the same everywhere.
 //! `command_line` has the words that it takes; each command is a module of its own, with one function that obeys it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+// What cannot be written to standard error must not end the command: `output::note`.
+#![deny(clippy::print_stderr)]
 
 mod check;
 mod command_line;
@@ -16,6 +18,8 @@ mod explain;
 mod failure;
 mod given_file;
 mod hints;
+#[expect(unsafe_code, reason = "it asks the C library, before Rust's own start-up changes the answer")]
+mod inherited;
 mod library;
 mod manual;
 mod migrate;
@@ -36,6 +40,7 @@ mod toml_text;
 mod view;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::{env, io};
@@ -55,7 +60,7 @@ fn main() -> ExitCode {
     match obeyed {
         Ok(status) => status,
         Err(failure) => {
-            eprintln!("tracer-interceptors: {}", failure.what);
+            output::note(&failure.what);
             ExitCode::from(failure.status)
         }
     }
@@ -96,7 +101,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
 fn misunderstood(words: &[OsString], error: &clap::Error) -> ExitCode {
     let told = error.print();
     if let Some(hint) = hints::of(words, error) {
-        eprintln!("\n  hint: {hint}");
+        let _ = io::stderr().write_all(format!("\n  hint: {hint}\n").as_bytes());
     }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match told {

@@ -31,7 +31,7 @@ pub(crate) fn migrate(file: &Path) -> Result<ExitCode, Failure> {
     let toml = writer::write(config, without.as_ref(), &configuration.defaults, &configuration.variables, &mut notes);
     let mut out = format!("# Made of {} by `tracer-interceptors migrate`.\n", report.name);
     for note in &notes {
-        eprintln!("tracer-interceptors: {note}");
+        output::note(note);
         out.push_str(&format!("# {note}\n"));
     }
     out.push_str(&toml);

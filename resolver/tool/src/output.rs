@@ -39,6 +39,12 @@ pub(crate) fn counted(count: usize, what: &str) -> String {
     tracer_resolver::counted(count as u64, what)
 }
 
+/// A line on standard error, for a person. Where it cannot be written (a full disk, a pipe that nobody reads) the command goes
+/// on: what it was asked for matters more.
+pub(crate) fn note(what: &str) {
+    let _ = io::stderr().write_all(format!("tracer-interceptors: {what}\n").as_bytes());
+}
+
 /// A line on standard error that says what a long command is at, written over by the next; on a terminal only.
 pub(crate) struct Progress {
     is_on: bool,

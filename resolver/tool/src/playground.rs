@@ -4,11 +4,11 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Failure, NOT_FOUND, NOT_STARTED};
+use crate::inherited;
 use crate::run::is_executable;
 
 /// Replaces this process by the playground, with `words` as they were given. Returns only if that fails.
@@ -29,7 +29,7 @@ pub(crate) fn become_it(words: &[OsString]) -> Failure {
             ),
         };
     };
-    let error = Command::new(found).args(words).exec();
+    let error = inherited::become_it(Command::new(found).args(words));
     Failure { status: NOT_STARTED, what: format!("cannot start {}: {error}", found.display()) }
 }
 

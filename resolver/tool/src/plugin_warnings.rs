@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::output;
+
 /// Takes their warnings from now on, which would go to standard error.
 pub(crate) fn collect() {
     // Fails only if somebody collects already.
@@ -22,7 +24,7 @@ pub(crate) fn taken() -> Vec<String> {
 /// Tells them on standard error, where the answer itself has no place for them.
 pub(crate) fn tell() {
     for warning in taken() {
-        eprintln!("tracer-interceptors: {warning}");
+        output::note(&warning);
     }
 }
 

@@ -20,7 +20,6 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -31,10 +30,11 @@ pub(crate) use outlook::Outlook;
 pub(crate) use reach::Reach;
 
 use crate::failure::{Failure, NOT_FOUND, NOT_STARTED};
-use crate::{given_file, library};
+use crate::output::note;
+use crate::{given_file, inherited, library};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
-/// own. Returns only if that fails.
+/// own. Returns only if that fails. What may surprise is said; the program runs all the same.
 pub(crate) fn run(words: Vec<OsString>) -> Failure {
     let mut words = words.into_iter();
     let Some(program) = words.next() else {
@@ -95,7 +95,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
             }
         }
     }
-    let error = command.exec();
+    let error = inherited::become_it(&mut command);
     let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
     Failure { status, what: format!("cannot run {name}: {error}{}", hint(&program)) }
 }
@@ -129,8 +129,3 @@ fn is_configured() -> bool {
 /// What every client can be given that is on librdkafka.
 pub(crate) const PROPERTY: &str =
     "give its clients the property plugin.library.paths, with what `tracer-interceptors path` prints";
-
-/// What may surprise; the program runs all the same.
-fn note(what: &str) {
-    eprintln!("tracer-interceptors: {what}");
-}

@@ -25,7 +25,7 @@ pub(crate) fn print(with_plugins: bool) -> Result<ExitCode, Failure> {
             match search.load(&name, &plugins) {
                 Ok(plugin) => add(&mut schema, &name, plugin.schema()),
                 // Whoever wants to know why asks for the list of plugins.
-                Err(error) => eprintln!("tracer-interceptors: not in the schema: {}", error.message),
+                Err(error) => output::note(&format!("not in the schema: {}", error.message)),
             }
         }
         plugin_warnings::tell();

@@ -57,7 +57,7 @@ pub(crate) fn view(options: Options) -> Result<ExitCode, Failure> {
     let store = Arc::new(Store::default());
     if let Some(address) = asked.listen {
         let server = Server::bind(address, "--listen")?;
-        eprintln!("tracer-interceptors: takes OTLP/HTTP at http://{}/v1/traces", server.address());
+        output::note(&format!("takes OTLP/HTTP at http://{}/v1/traces", server.address()));
         server.start(routes::collector(events.clone(), Arc::clone(&counts)), Arc::clone(&counts))?;
     }
     if let (Some(address), Some(page)) = (asked.web, page) {

@@ -1,6 +1,7 @@
 """``python -m tracer_interceptors path | run PROGRAM``: becomes the tool of that name, which the package brings."""
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -9,6 +10,10 @@ from . import _LIB
 
 def main() -> NoReturn:
     tool = os.path.join(_LIB, "tracer-interceptors")
+    # Python ignores these from its start on, and so would the program. How they were before is not known any more:
+    # it gets the system's default, as from `subprocess`.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execv(tool, ["tracer-interceptors", *sys.argv[1:]])
     except OSError as error:

@@ -17,6 +17,7 @@ use super::address::Address;
 use super::counts::Counts;
 use super::routes::Routes;
 use crate::failure::Failure;
+use crate::output;
 
 /// A port that is open: who connects waits until it is started.
 pub(super) struct Server {
@@ -40,9 +41,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() {
-            eprintln!(
-                "tracer-interceptors: {address} can be reached from other machines, by anybody, without encryption"
-            );
+            output::note(&format!("{address} can be reached from other machines, by anybody, without encryption"));
         }
         Ok(Self { listener, address })
     }

@@ -12,6 +12,7 @@ use super::followed_file::FollowedFile;
 use super::intake::{Event, Intake, NobodyLooks};
 use super::lines::Lines;
 use crate::failure::Failure;
+use crate::output;
 
 /// What the thread does.
 type Reading = dyn FnOnce(&Intake) -> Result<(), NobodyLooks> + Send;
@@ -31,7 +32,7 @@ pub(super) fn start(
         Box::new(|intake| read_to_the_end(io::stdin(), intake))
     } else if follow && path.metadata().map_or(true, |there| there.is_file()) {
         if !path.exists() {
-            eprintln!("tracer-interceptors: {source} is not there yet: waiting for it");
+            output::note(&format!("{source} is not there yet: waiting for it"));
         }
         let mut file = FollowedFile::new(path.to_owned());
         Box::new(move |intake| file.follow(intake))

@@ -61,7 +61,7 @@ impl Told {
     pub(super) fn at_the_end(&mut self, counts: &Counts) {
         let Some(sentence) = counts.sentence() else { return };
         if self.last.as_ref().is_none_or(|(_, last)| *last != sentence) {
-            eprintln!("tracer-interceptors: {sentence}");
+            output::note(&sentence);
             self.last = Some((Instant::now(), sentence));
         }
     }

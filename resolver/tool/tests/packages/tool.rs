@@ -56,6 +56,62 @@ fn the_program_takes_the_place_of_the_tool() {
 }
 
 #[test]
+fn the_program_starts_where_nothing_can_be_said() {
+    let files = Files::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" run echo started 2>/dev/full"]).arg(files.tool());
+    // Without a configuration there is something to say.
+    assert_eq!(expect_success(shell.env_clear().env("PATH", "/usr/bin:/bin").output().unwrap()), "started\n");
+}
+
+/// Which signals are ignored and blocked.
+const SIGNALS: &[&str] = &["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"];
+/// Which of the descriptors 0 to 2 are open. A shell has a mask of its own.
+const OPEN: &[&str] = &["sh", "-c", "for each in 0 1 2; do if [ -e /proc/$$/fd/$each ]; then echo $each; fi; done"];
+
+#[test]
+fn the_program_is_started_with_what_the_tool_was_started_with() {
+    let files = Files::new();
+    let service = "import os, signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+os.close(0)
+os.close(2)
+os.execvp(sys.argv[1], sys.argv[1:])";
+    let tool = files.tool();
+    for parent in [&["env"][..], &["python3", "-c", service]] {
+        let started = |by: &[&str], program: &[&str]| {
+            let mut command = Command::new(parent[0]);
+            command.args(&parent[1..]).args(by).args(program);
+            expect_success(command.env_remove("LD_PRELOAD").output().unwrap())
+        };
+        let open = if parent == ["env"] { "0\n1\n2\n" } else { "1\n" };
+        assert_eq!(started(&[], OPEN), open);
+        for program in [SIGNALS, OPEN] {
+            assert_eq!(started(&[tool.to_str().unwrap(), "run"], program), started(&[], program), "{parent:?}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_python_runs_is_started_as_by_a_shell() {
+    let files = Files::new();
+    let package = files.path().join("tracer_interceptors");
+    fs::create_dir_all(package.join("lib")).unwrap();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../librdkafka/python/tracer_interceptors");
+    for source in ["__init__.py", "__main__.py"] {
+        fs::copy(sources.join(source), package.join(source)).unwrap();
+    }
+    // The kernel follows the link, and so the library is found beside the tool.
+    symlink(files.tool(), package.join("lib/tracer-interceptors")).unwrap();
+    let mut command = Command::new("python3");
+    command.args(["-m", "tracer_interceptors", "run"]).args(SIGNALS);
+    command.env("PYTHONPATH", files.path()).env("PYTHONDONTWRITEBYTECODE", "1").env_remove("LD_PRELOAD");
+    let alone = Command::new(SIGNALS[0]).args(&SIGNALS[1..]).env_remove("LD_PRELOAD").output().unwrap();
+    assert_eq!(expect_success(command.output().unwrap()), expect_success(alone));
+}
+
+#[test]
 fn what_others_preload_is_kept() {
     let files = Files::new();
     let mut command = Command::new(files.tool());
