@@ -34,4 +34,9 @@ impl Failure {
     pub(crate) fn of_ours(what: impl Into<String>) -> Self {
         Self { status: OF_OURS, what: what.into() }
     }
+
+    /// Several things could not be looked at: each on a line of its own.
+    pub(crate) fn of_each(whats: Vec<String>) -> Self {
+        Self::of_ours(whats.join("\ntracer-interceptors: "))
+    }
 }

@@ -40,10 +40,13 @@ pub(crate) fn reload(programs: &[PathBuf], format: Format) -> Result<ExitCode, F
             None => files.push(program.clone()),
         }
     }
+    let mut failures = Vec::new();
     if !files.is_empty() {
-        processes.extend(status::running(&files)?);
+        let (running, unreadable) = status::running(&files);
+        processes.extend(running);
+        failures = unreadable;
     }
-    if processes.is_empty() {
+    if processes.is_empty() && failures.is_empty() {
         return Err(Failure::of_ours("no program runs that wrote these files".to_owned()));
     }
     // One that cannot be asked keeps no other from being asked.
@@ -60,8 +63,8 @@ pub(crate) fn reload(programs: &[PathBuf], format: Format) -> Result<ExitCode, F
             output::json(&json!({ "processes": answers.iter().map(as_json).collect::<Vec<_>>() }), is_well)?
         }
     };
-    let failures: Vec<_> = answers.into_iter().filter_map(|(_, answer)| Some(answer.err()?.what)).collect();
-    if failures.is_empty() { Ok(printed) } else { Err(Failure::of_ours(failures.join("\ntracer-interceptors: "))) }
+    failures.extend(answers.into_iter().filter_map(|(_, answer)| Some(answer.err()?.what)));
+    if failures.is_empty() { Ok(printed) } else { Err(Failure::of_each(failures)) }
 }
 
 fn as_json((process, answer): &(u32, Result<(u32, String), Failure>)) -> Json {

@@ -19,11 +19,11 @@ use crate::output;
 use crate::terminal;
 use process::Process;
 
-/// The numbers of those that run, by what they say in these files and folders.
-pub(crate) fn running(paths: &[PathBuf]) -> Result<Vec<u32>, Failure> {
-    let read = files::read(paths)?;
-    let processes = read.into_iter().map(|(path, document)| Process::new(&path, document));
-    Ok(processes.filter_map(|process| process.running()).collect())
+/// The numbers of those that run, by what they say in these files and folders, and which of them cannot be read.
+pub(crate) fn running(paths: &[PathBuf]) -> (Vec<u32>, Vec<String>) {
+    let read = files::read(paths);
+    let processes = read.documents.into_iter().map(|(path, document)| Process::new(&path, document));
+    (processes.filter_map(|process| process.running()).collect(), read.unreadable)
 }
 
 /// Prints the processes of all these files, and of the files in these folders, as one.
@@ -34,8 +34,11 @@ pub(crate) fn status(paths: &[PathBuf], format: Format) -> Result<ExitCode, Fail
         ([], Some(named)) => &[named],
         (paths, _) => paths,
     };
-    let read = files::read(paths)?;
-    let processes: Vec<_> = read.into_iter().map(|(path, document)| Process::new(&path, document)).collect();
+    let read = files::read(paths);
+    let processes: Vec<_> = read.documents.into_iter().map(|(path, document)| Process::new(&path, document)).collect();
+    if processes.is_empty() && !read.unreadable.is_empty() {
+        return Err(Failure::of_each(read.unreadable));
+    }
     if processes.is_empty() {
         let places: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         return Err(Failure::of_ours(format!(
@@ -44,14 +47,16 @@ pub(crate) fn status(paths: &[PathBuf], format: Format) -> Result<ExitCode, Fail
             places.join(", ")
         )));
     }
-    let is_well = processes.iter().all(Process::is_well);
-    match format {
+    let is_well = processes.iter().all(Process::is_well) && read.unreadable.is_empty();
+    let printed = match format {
         Format::Text => output::text(&process::text(&processes, output::has_colors(), terminal::width()), is_well),
         Format::Json => {
             let processes: Vec<Json> = processes.iter().map(Process::json).collect();
-            output::json(&json!({ "processes": processes }), is_well)
+            output::json(&json!({ "processes": processes, "unreadable": read.unreadable }), is_well)
         }
-    }
+    };
+    read.unreadable.iter().for_each(|unreadable| output::note(unreadable));
+    printed
 }
 
 /// Says to programs where they are to write.

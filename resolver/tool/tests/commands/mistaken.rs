@@ -95,6 +95,30 @@ fn the_variable_counts_where_a_file_could_be_given_and_a_file_of_another_kind_in
 }
 
 #[test]
+fn a_status_file_that_cannot_be_read_is_told_and_hides_no_other() {
+    let installed = Installed::new();
+    installed.file("7.json", "{\"interceptors_status\":1,\"tracing\":true,\"ended\":true,\"process\":{\"pid\":7}}");
+    installed.file("8.json", "{\"interceptors_status\":2}");
+    for place in [".", "{pid}.json"] {
+        let said = installed.run(&["status", place]);
+        assert!(
+            said.status == 1 && said.out.contains("ended") && said.err.contains("8.json: it is of version 2"),
+            "{said:?}"
+        );
+        let said = installed.run(&["status", "--format", "json", place]);
+        let unreadable = said.json()["unreadable"][0].as_str().unwrap().to_owned();
+        assert!(said.status == 1 && unreadable.contains("of version 2"), "{said:?}");
+        let said = installed.run(&["reload", place]);
+        assert!(said.status == 125 && said.err.contains("8.json: it is of version 2"), "{said:?}");
+    }
+    let said = installed.run(&["status", "8.json"]);
+    assert!(
+        said.status == 125 && said.err.contains("of version 2") && !said.err.contains("INTERCEPTORS_STATUS"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn help_shows_every_word_once_with_one_line_that_fits_a_terminal_of_80_columns() {
     let installed = installed();
     let said = installed.run(&["--help"]);
