@@ -28,6 +28,7 @@ pub(crate) use linked_in::{LinkedIn, mentioned};
 pub(crate) use needed::Needed;
 pub(crate) use outlook::Outlook;
 pub(crate) use reach::Reach;
+pub(crate) use trial::answer;
 
 use crate::failure::{Failure, NOT_FOUND, NOT_STARTED};
 use crate::output::note;

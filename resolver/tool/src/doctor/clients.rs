@@ -4,11 +4,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::imports::{self, Client, Import, Language};
 use super::step::Step;
-use crate::run::{PROPERTY, located, mentioned};
+use crate::run::{PROPERTY, answer, located, mentioned};
+use crate::terminal;
 
 /// What is known of the clients of a program.
 pub(super) struct Clients {
@@ -53,13 +54,19 @@ fn python(executed: &Path, words: &[OsString]) -> Clients {
         return clients;
     }
     match version(executed, "confluent-kafka") {
-        Some(version) => {
+        Ok(Some(version)) => {
             clients.steps.push(Step::ok(
                 "package",
                 format!("confluent-kafka {version} is installed for {}", executed.display()),
             ));
         }
-        None => {
+        Err(why) => {
+            let what = format!("{} could not be asked whether confluent-kafka is installed: {why}", executed.display());
+            let way_out = format!("ask it yourself: {} -m pip show confluent-kafka", executed.display());
+            clients.steps.push(Step::doubtful("package", what).way_out(way_out));
+            clients.are_seen = None;
+        }
+        Ok(None) => {
             let step = Step::failed("package", format!("confluent-kafka is not installed for {}", executed.display()));
             clients.steps.push(step.way_out("run the Python that has it: a virtual environment has one of its own"));
             clients.are_seen = Some(false);
@@ -108,13 +115,27 @@ fn names_interpreter(program: &OsStr, executed: &Path) -> bool {
     Path::new(program).file_name() == executed.file_name() || located(program).is_some_and(|path| same(&path))
 }
 
-/// Asked of the interpreter itself: only it knows where it looks. Nothing of the package is run.
-fn version(python: &Path, package: &str) -> Option<String> {
-    let code = format!("import importlib.metadata as m; print(m.version({package:?}))");
+/// Asked of the interpreter itself, for only it knows where it looks; `None`: the package is not installed. Nothing of the
+/// package is run, and nothing of the current folder, which stands first where Python looks for modules.
+///
+/// # Errors
+///
+/// Why it does not say.
+fn version(python: &Path, package: &str) -> Result<Option<String>, String> {
+    let code = format!(
+        "import sys\nsys.path[:] = [folder for folder in sys.path if folder]\nimport importlib.metadata as metadata\n\
+         try:\n  print(metadata.version({package:?}))\nexcept metadata.PackageNotFoundError:\n  print()\n"
+    );
     let mut command = Command::new(python);
-    command.arg("-c").arg(code).stdin(Stdio::null()).env_remove("LD_PRELOAD");
-    let said = command.output().ok().filter(|said| said.status.success())?;
-    Some(String::from_utf8_lossy(&said.stdout).trim().to_owned())
+    command.arg("-c").arg(code).env_remove("LD_PRELOAD");
+    let said = answer(&mut command).map_err(|error| error.to_string())?;
+    // What it loads at its start may print, too.
+    let last = |text: &[u8]| terminal::clean(String::from_utf8_lossy(text).lines().last().unwrap_or_default().trim());
+    if !said.status.success() {
+        let why = last(&said.stderr);
+        return Err(if why.is_empty() { said.status.to_string() } else { why });
+    }
+    Ok(Some(last(&said.stdout)).filter(|version| !version.is_empty()))
 }
 
 fn node(words: &[OsString]) -> Clients {

@@ -3,10 +3,17 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio};
 
 use super::preload;
 use super::versions::{self, Versions};
@@ -39,7 +46,7 @@ pub(super) fn refusal(linker: &Path, program: &Path, library: &Path) -> Option<S
 /// Runs `linker --list`, with what else could change its answer taken away.
 fn ask(linker: &Path, program: &Path, library: Option<&Path>) -> io::Result<Output> {
     let mut command = Command::new(linker);
-    command.arg("--list").arg(program).stdin(Stdio::null());
+    command.arg("--list").arg(program);
     for variable in ["LD_AUDIT", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE", "LD_VERBOSE", "LD_WARN"] {
         command.env_remove(variable);
     }
@@ -47,7 +54,84 @@ fn ask(linker: &Path, program: &Path, library: Option<&Path>) -> io::Result<Outp
         Some(library) => command.env(preload::variable(), library),
         None => command.env_remove(preload::variable()),
     };
-    command.output()
+    answer(&mut command)
+}
+
+/// What another program says, and how it ends. Nobody waits for ever for one that does not end: it is ended.
+pub(crate) fn answer(command: &mut Command) -> io::Result<Output> {
+    within(command, PATIENCE)
+}
+
+fn within(command: &mut Command, patience: Duration) -> io::Result<Output> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let answer = heard(&mut child, patience);
+    if answer.is_err() {
+        // That it has ended meanwhile is as good.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    answer
+}
+
+/// Without a thread: the first one changes what becomes of a signal, and this process may be about to become a program.
+fn heard(child: &mut Child, patience: Duration) -> io::Result<Output> {
+    let until = Instant::now() + patience;
+    let left = || until.saturating_duration_since(Instant::now());
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} seconds", patience.as_secs()));
+    let mut said = Pipe::new(child.stdout.take().map(OwnedFd::from))?;
+    let mut complained = Pipe::new(child.stderr.take().map(OwnedFd::from))?;
+    // Whatever the child has started may keep them open for long.
+    while said.file.is_some() || complained.file.is_some() {
+        let open = said.file.iter().chain(&complained.file);
+        let mut open: Vec<_> = open.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+        let time = Timespec::try_from(left()).map_err(io::Error::other)?;
+        match poll(&mut open, Some(&time)) {
+            Ok(0) => return Err(late()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        said.read()?;
+        complained.read()?;
+    }
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok(Output { status, stdout: said.text, stderr: complained.text }),
+            None if left().is_zero() => return Err(late()),
+            // It has closed both: it is about to end.
+            None => sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// What comes by a pipe, and the pipe as long as more may come.
+struct Pipe {
+    file: Option<File>,
+    text: Vec<u8>,
+}
+
+impl Pipe {
+    fn new(pipe: Option<OwnedFd>) -> io::Result<Self> {
+        if let Some(pipe) = &pipe {
+            ioctl_fionbio(pipe, true)?;
+        }
+        Ok(Self { file: pipe.map(File::from), text: Vec::new() })
+    }
+
+    /// What has come.
+    fn read(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 4096];
+        while let Some(file) = &mut self.file {
+            match file.read(&mut bytes) {
+                Ok(0) => self.file = None,
+                Ok(_) if self.text.len() > MOST_BYTES => self.file = None,
+                Ok(length) => self.text.extend_from_slice(bytes.get(..length).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The version in a line "PROGRAM: LIBRARY: version `GLIBC_2.34' not found (required by LIBRARY)".
@@ -73,9 +157,25 @@ fn too_old(missing: &[&str], list: &[u8]) -> String {
     )
 }
 
+/// Neither a linker nor an interpreter needs a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MOST_BYTES: usize = 1 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_waits_for_ever_for_a_program_that_is_asked() {
+        let asked = |script: &str, patience| within(Command::new("sh").args(["-c", script]), patience);
+        let said = asked("echo yes; echo no >&2; exit 3", Duration::from_secs(600)).unwrap();
+        assert_eq!((&said.stdout[..], &said.stderr[..], said.status.code()), (&b"yes\n"[..], &b"no\n"[..], Some(3)));
+        // One that hangs, one that has closed all and hangs, and one whose child keeps the pipes.
+        for script in ["exec sleep 600", "exec sleep 600 >&- 2>&-", "sleep 30 & exit"] {
+            let error = asked(script, Duration::from_millis(20)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{script}");
+        }
+    }
 
     #[test]
     fn the_version_that_is_missing_is_read_out_of_the_linkers_words() {

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -287,6 +288,27 @@ fn a_program_is_told_what_would_happen_to_it() {
     assert!(line.contains("failed") && line.contains("app.py:2 imports kafka (kafka-python)"), "{line}");
     let line = of(&["python3", "-c", "import aiokafka"], "imports");
     assert!(line.contains("failed") && line.contains("aiokafka"), "{line}");
+}
+
+#[test]
+fn python_is_asked_for_its_packages_and_runs_nothing_of_the_folder() {
+    let files = Files::new();
+    let write = |name: &str, text: &str| fs::write(files.path().join(name), text).unwrap();
+    let package = |python: &str| step(&doctor(&files, None, &["--", python, "app.py"]), "package").0;
+    write("app.py", "import confluent_kafka\n");
+    // What Python's own `importlib.metadata` imports.
+    for module in ["csv", "email", "zipfile", "textwrap"] {
+        write(&format!("{module}.py"), "open('has-run', 'w')\n");
+    }
+    let line = package("python3");
+    assert!(line.contains("installed for") && !files.path().join("has-run").exists(), "{line}");
+    write("python3.99", "#!/bin/sh\necho warned >&2\necho 'no disk' >&2\nexit 3\n");
+    fs::set_permissions(files.path().join("python3.99"), fs::Permissions::from_mode(0o755)).unwrap();
+    let line = package("./python3.99");
+    assert!(
+        line.contains("doubt") && line.contains("could not be asked") && line.contains("installed: no disk"),
+        "{line}"
+    );
 }
 
 #[test]
