@@ -52,8 +52,8 @@ fn the_broker_joins_the_producer_and_the_consumer_in_the_graph() {
         .spans()
         .into_iter()
         .map(|span| match span.kind.as_str() {
-            "producer" => (span.service, span.remote_service),
-            "consumer" => (span.remote_service, span.service),
+            "producer" => (span.service.to_string(), span.remote_service),
+            "consumer" => (span.remote_service, span.service.to_string()),
             other => panic!("unexpected kind {other}"),
         })
         .collect();

@@ -63,12 +63,14 @@ fn from_the_reference(samples: &[Sample]) -> Vec<ReceivedSpan> {
 }
 
 fn with_our_improvements(mut reference: ReceivedSpan) -> ReceivedSpan {
-    assert_eq!(reference.resource.remove("service.name").unwrap(), SERVICE);
+    let mut resource = (*reference.resource).clone();
+    assert_eq!(resource.remove("service.name").unwrap(), SERVICE);
+    reference.resource = resource.into();
     let (name, version) = (
         reference.attributes.remove("otel.library.name").unwrap(),
         reference.attributes.remove("otel.library.version").unwrap(),
     );
-    reference.scope = SCOPE.0.to_owned();
+    reference.scope = SCOPE.0.into();
     reference.attributes.insert("otel.scope.name".to_owned(), name);
     reference.attributes.insert("otel.scope.version".to_owned(), version);
     reference

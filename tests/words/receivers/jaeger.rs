@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
-use tracer_trace_tree::text;
+use tracer_trace_tree::{Resource, text};
 
 use super::received_span::hex;
 use super::thrift_reader::{Encoding, Thrift};
@@ -129,11 +129,11 @@ fn emit_batch(packet: &[u8]) -> Result<Vec<ReceivedSpan>, String> {
 /// The numbers are those of `jaeger.thrift`.
 fn received(batch: &Thrift) -> Vec<ReceivedSpan> {
     let process = batch.field(1).cloned().unwrap_or(Thrift::Struct(Vec::new()));
-    let resource = tags(process.list(2));
+    let resource = Resource::from(tags(process.list(2)));
     batch
         .list(2)
         .iter()
-        .map(|span| ReceivedSpan { service: process.text(1), resource: resource.clone(), ..received_span(span) })
+        .map(|span| ReceivedSpan { service: process.text(1).into(), resource: resource.clone(), ..received_span(span) })
         .collect()
 }
 
@@ -152,7 +152,7 @@ fn received_span(span: &Thrift) -> ReceivedSpan {
         (tags(log.list(2)).get("event").map(text).unwrap_or_default(), (log.int(1) as u64).saturating_mul(1_000))
     };
     ReceivedSpan {
-        scope: tag("otel.scope.name"),
+        scope: tag("otel.scope.name").into(),
         name: span.text(5),
         kind: tag("span.kind"),
         trace_id,

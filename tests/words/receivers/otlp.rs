@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use serde_json::Value;
+use tracer_trace_tree::{Resource, SharedText};
 
 use super::otlp_faults::faults_of;
 use super::received_span::hex;
@@ -55,9 +56,10 @@ fn received(batch: ExportTraceServiceRequest) -> Vec<ReceivedSpan> {
     let mut spans = Vec::new();
     for resource_spans in batch.resource_spans {
         let resource = attributes(resource_spans.resource.map(|resource| resource.attributes).unwrap_or_default());
-        let service = resource.get("service.name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let resource = Resource::from(resource);
+        let service = SharedText::from(resource.get("service.name").and_then(Value::as_str).unwrap_or_default());
         for scope_spans in resource_spans.scope_spans {
-            let scope = scope_spans.scope.map(|scope| scope.name).unwrap_or_default();
+            let scope = SharedText::from(scope_spans.scope.map(|scope| scope.name).unwrap_or_default());
             for span in scope_spans.spans {
                 spans.push(ReceivedSpan {
                     service: service.clone(),

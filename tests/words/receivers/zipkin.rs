@@ -54,8 +54,8 @@ fn received_span(span: &Value) -> Result<ReceivedSpan, String> {
     let tag = |key: &str| attributes.get(key).map(text).unwrap_or_default();
     let links = attributes.iter().filter(|(key, _)| key.starts_with("otlp.link.")).map(|(_, value)| link(&text(value)));
     Ok(ReceivedSpan {
-        service: service_name(span, "/localEndpoint/serviceName"),
-        scope: tag("otel.scope.name"),
+        service: service_name(span, "/localEndpoint/serviceName").into(),
+        scope: tag("otel.scope.name").into(),
         name: span["name"].as_str().unwrap_or_default().to_owned(),
         kind: kind(&span["kind"])?,
         trace_id: id(&span["traceId"], &[16, 32])?,

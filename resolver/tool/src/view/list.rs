@@ -48,7 +48,7 @@ fn row(id: &str, start: u64, errors: usize, trace: &Trace) -> Value {
     let first_error = trace.spans.iter().find(|span| span.has_failed());
     json!({
         "id": id,
-        "service": root.map(|span| &span.service),
+        "service": root.map(|span| span.service.as_str()),
         "name": root.map(|span| &span.name),
         "startMs": start / 1_000_000,
         "tookNs": trace.duration_nano(),
@@ -73,7 +73,7 @@ mod tests {
         for number in 0..MOST as u64 + 50 {
             let failed = number % 100 == 7;
             traces.add(ReceivedSpan {
-                service: format!("s{}", number % 2),
+                service: format!("s{}", number % 2).into(),
                 trace_id: format!("t{number:03}"),
                 span_id: "1".into(),
                 start_unix_nano: number * 1_000_000,

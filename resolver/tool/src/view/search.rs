@@ -37,9 +37,9 @@ impl Search {
 
 fn holds(span: &ReceivedSpan, word: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(word);
-    let texts = [&span.service, &span.name, &span.trace_id, &span.span_id, &span.status_message, &span.kind];
-    texts.into_iter().any(|text| has(text))
-        || span.attributes.iter().chain(&span.resource).any(|(key, value)| {
+    let texts: [&str; 6] = [&span.service, &span.name, &span.trace_id, &span.span_id, &span.status_message, &span.kind];
+    texts.into_iter().any(has)
+        || span.attributes.iter().chain(span.resource.iter()).any(|(key, value)| {
             let value = text(value);
             has(&value) || word.contains('=') && has(&format!("{key}={value}"))
         })

@@ -177,6 +177,8 @@ const TICK: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
+    use tracer_trace_tree::Resource;
+
     use super::*;
 
     fn span(trace: u32, id: u32) -> ReceivedSpan {
@@ -220,6 +222,14 @@ mod tests {
         let far_too_large = ReceivedSpan { name: "x".repeat(200_000), ..span(1000, 1) };
         traces.add(far_too_large);
         assert_eq!((traces.spans(), traces.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_spans_share_counts_for_each_of_them() {
+        let mut traces = traces(1000, 100_000);
+        let resource: Resource = std::collections::BTreeMap::from([("k".to_owned(), "x".repeat(20_000).into())]).into();
+        (0..50).for_each(|id| traces.add(ReceivedSpan { resource: resource.clone(), ..span(id, 1) }));
+        assert_eq!(traces.spans(), 4);
     }
 
     #[test]

@@ -19,5 +19,5 @@ mod tree;
 pub use drawing::Drawing;
 pub use live_traces::LiveTraces;
 pub use queue::{queued_nano, sender_of};
-pub use received_span::{ReceivedLink, ReceivedSpan, text};
+pub use received_span::{ReceivedLink, ReceivedSpan, Resource, SharedText, text};
 pub use tree::{Row, rows};

@@ -1,6 +1,9 @@
 //! A span as a backend has understood it.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -8,9 +11,9 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReceivedSpan {
     /// `service.name`, or what the format has for it.
-    pub service: String,
+    pub service: SharedText,
     /// The name of the instrumentation scope.
-    pub scope: String,
+    pub scope: SharedText,
     /// The name of the span.
     pub name: String,
     /// `internal`, `client`, `server`, `producer` or `consumer`; empty if it was not said.
@@ -26,7 +29,7 @@ pub struct ReceivedSpan {
     /// Attributes or tags; Zipkin's are all text. Tags that the format uses for other fields are left in.
     pub attributes: BTreeMap<String, Value>,
     /// The attributes of the resource, or of Jaeger's process.
-    pub resource: BTreeMap<String, Value>,
+    pub resource: Resource,
     /// Names and times of events, in nanoseconds since 1970.
     pub events: Vec<(String, u64)>,
     /// Nanoseconds since 1970; whole microseconds from Zipkin and Thrift.
@@ -43,6 +46,18 @@ pub struct ReceivedSpan {
     pub flags: u32,
     /// Zipkin's name for the other end.
     pub remote_service: String,
+}
+
+/// A text that a batch has once for many spans: theirs is the same memory, however long it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SharedText(Arc<str>);
+
+/// The attributes of a resource, which a batch has once for many spans: theirs is the same memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resource {
+    attributes: Arc<BTreeMap<String, Value>>,
+    /// As [`ReceivedSpan::size`] counts it: asked often, of a map that may be large.
+    size: usize,
 }
 
 /// What a link points to.
@@ -86,22 +101,86 @@ impl ReceivedSpan {
         self.attributes.get("messaging.destination.name").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// About how much memory it takes, in bytes, with its places in the tables of whoever keeps it.
+    /// About how much memory it takes, in bytes, with its places in the tables of whoever keeps it. What it shares with others
+    /// counts as its own: it is the last that keeps it, once the others are gone, and is shown for each of them.
     pub fn size(&self) -> usize {
-        let texts = [&self.service, &self.scope, &self.name, &self.status_message, &self.trace_state];
-        let pairs = self.attributes.iter().chain(&self.resource);
+        let texts: [&str; 5] = [&self.service, &self.scope, &self.name, &self.status_message, &self.trace_state];
         let events: usize = self.events.iter().map(|(name, _)| name.len() + 32).sum();
         A_SPAN
             + texts.iter().map(|text| text.len()).sum::<usize>()
-            + pairs.map(|(key, value)| key.len() + of_value(value)).sum::<usize>()
+            + of_pairs(&self.attributes)
+            + self.resource.size
             + self.links.len() * 128
             + events
+    }
+}
+
+impl SharedText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for SharedText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SharedText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl From<String> for SharedText {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for SharedText {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl PartialEq<&str> for SharedText {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl PartialEq<String> for SharedText {
+    fn eq(&self, other: &String) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl Deref for Resource {
+    type Target = BTreeMap<String, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.attributes
+    }
+}
+
+impl From<BTreeMap<String, Value>> for Resource {
+    fn from(attributes: BTreeMap<String, Value>) -> Self {
+        Self { size: of_pairs(&attributes), attributes: Arc::new(attributes) }
     }
 }
 
 /// A value as text: texts as they are, anything else as JSON.
 pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn of_pairs(pairs: &BTreeMap<String, Value>) -> usize {
+    pairs.iter().map(|(key, value)| key.len() + of_value(value)).sum()
 }
 
 fn of_value(value: &Value) -> usize {

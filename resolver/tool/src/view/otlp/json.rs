@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use tracer_trace_tree::{ReceivedLink, ReceivedSpan};
+use tracer_trace_tree::{ReceivedLink, ReceivedSpan, Resource, SharedText};
 
 use super::{KINDS, Read, STATUS_CODES, UNKNOWN_SERVICE};
 
@@ -27,11 +27,12 @@ pub(crate) fn from_json(text: &[u8]) -> Result<Read, String> {
     };
     let mut read = Read::default();
     for of_resource in resource_spans {
-        let resource = attributes(&of_resource["resource"]);
+        // Shared by all their spans: a batch of a few megabytes may have a hundred thousand of them.
+        let resource = Resource::from(attributes(&of_resource["resource"]));
         let named = resource.get("service.name").and_then(Value::as_str).filter(|name| !name.is_empty());
-        let service = named.unwrap_or(UNKNOWN_SERVICE).to_owned();
+        let service = SharedText::from(named.unwrap_or(UNKNOWN_SERVICE));
         for of_scope in list(of_resource, "scopeSpans", "scope_spans") {
-            let scope = text_of(&of_scope["scope"], "name", "name");
+            let scope = SharedText::from(text_of(&of_scope["scope"], "name", "name"));
             for span in list(of_scope, "spans", "spans") {
                 let (service, scope, resource) = (service.clone(), scope.clone(), resource.clone());
                 read.push(ReceivedSpan { service, scope, resource, ..received(span) });
@@ -191,7 +192,8 @@ mod tests {
     #[test]
     fn a_span_is_read_with_all_that_it_says() {
         let span = only(SPAN);
-        let words = [&span.service, &span.scope, &span.name, &span.kind, &span.status_code, &span.status_message];
+        let words: [&str; 6] =
+            [&span.service, &span.scope, &span.name, &span.kind, &span.status_code, &span.status_message];
         assert_eq!(words, ["shop", "s", "send", "producer", "error", "no leader"]);
         assert_eq!(
             (span.trace_id.as_str(), span.span_id.as_str()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tracer_plugin_kit::spans::otlp::{KeyValue, Span};
 use tracer_plugin_kit::spans::{decode, hex, is_set, service_name, value_json};
-use tracer_trace_tree::{ReceivedLink, ReceivedSpan};
+use tracer_trace_tree::{ReceivedLink, ReceivedSpan, Resource, SharedText};
 
 use super::{KINDS, Read, STATUS_CODES};
 
@@ -18,10 +18,12 @@ pub(crate) fn from_protobuf(body: &[u8]) -> Result<Read, String> {
     let request = decode(body).map_err(|error| error.message().to_owned())?;
     let mut read = Read::default();
     for resource_spans in request.resource_spans {
-        let service = service_name(resource_spans.resource.as_ref()).to_owned();
-        let resource = attributes(&resource_spans.resource.map(|resource| resource.attributes).unwrap_or_default());
+        // Shared by all their spans, as in `json`.
+        let service = SharedText::from(service_name(resource_spans.resource.as_ref()));
+        let resource = resource_spans.resource.map(|resource| resource.attributes).unwrap_or_default();
+        let resource = Resource::from(attributes(&resource));
         for scope_spans in resource_spans.scope_spans {
-            let scope = scope_spans.scope.map(|scope| scope.name).unwrap_or_default();
+            let scope = SharedText::from(scope_spans.scope.map(|scope| scope.name).unwrap_or_default());
             for span in scope_spans.spans {
                 let (service, scope, resource) = (service.clone(), scope.clone(), resource.clone());
                 read.push(ReceivedSpan { service, scope, resource, ..received(span) });
