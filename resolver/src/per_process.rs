@@ -38,6 +38,12 @@ pub(crate) fn stat_field(place: usize) -> Option<u64> {
 /// The place of when it was started, in ticks since the machine was: no other process with its number has the same.
 pub(crate) const STARTED: usize = 19;
 
+/// Which machine this is, since it was started last: no other has the same. `None` where the kernel does not say.
+pub(crate) fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 /// A value that every process makes for itself, at its first use; a child of a fork makes its own.
 ///
 /// Beside what is true of one process only, such as its id, this is for locks: one that another thread holds at the

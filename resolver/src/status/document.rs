@@ -131,6 +131,7 @@ fn process() -> Value {
         "pid": std::process::id(),
         "start_ticks": start,
         "pid_namespace": namespace.map(|namespace| namespace.display().to_string()),
+        "boot_id": per_process::boot_id(),
         "program": std::env::current_exe().ok().map(|program| program.display().to_string()),
         "script": script().map(|script| script.display().to_string()),
     })
@@ -234,4 +235,20 @@ fn backend(of: &BackendStats, now: f64) -> Value {
             "spooled": service.spooled,
         })).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_says_where_its_number_is_its_own() {
+        let said = process();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        assert_eq!(
+            (said["pid"].as_u64(), said["boot_id"].as_str()),
+            (Some(u64::from(std::process::id())), Some(boot.trim()))
+        );
+        assert!(said["start_ticks"].is_u64() && said["pid_namespace"].as_str().unwrap().starts_with("pid:["), "{said}");
+    }
 }

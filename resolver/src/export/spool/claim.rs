@@ -122,7 +122,7 @@ impl Drop for Claim {
 /// one process have the same, and what the process was before an `exec`.
 fn this_process() -> String {
     let start = per_process::stat_field(per_process::STARTED).map(|ticks| ticks.to_string()).unwrap_or_default();
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = per_process::boot_id().unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     let known = format!("{}/{start}/{boot}/{}", std::process::id(), namespace.display());
     let digest = Sha256::digest(known.as_bytes());

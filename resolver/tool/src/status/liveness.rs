@@ -31,7 +31,7 @@ impl Liveness {
             // A number is given to others later, but not with the same beginning.
             return if start_of(pid) == Some(ticks) { Self::Running } else { Self::Gone };
         }
-        // Another container's process.
+        // A process of another container, of another machine, or of before this machine was started.
         let written = document.get("written_at").and_then(Json::as_f64).unwrap_or_default();
         let interval = document.get("interval_seconds").and_then(Json::as_f64).unwrap_or(2.0);
         if now - written <= interval * MISSED { Self::Running } else { Self::Stale }
@@ -47,10 +47,15 @@ impl Liveness {
     }
 }
 
-/// Whether the process's number means the same here as it does to itself.
+/// Whether the process's number means the same here as it does to itself. The first namespace has the same name on every
+/// machine, so the machine counts too, since it was started last; a library that is older does not say it.
 pub(super) fn is_seen(document: &Json) -> bool {
+    let said = |pointer: &str| document.pointer(pointer).and_then(Json::as_str);
     let here = fs::read_link("/proc/self/ns/pid").ok().map(|namespace| namespace.display().to_string());
-    here.as_deref() == document.pointer("/process/pid_namespace").and_then(Json::as_str)
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let is_other_machine =
+        said("/process/boot_id").zip(boot.as_deref()).is_some_and(|(theirs, ours)| theirs != ours.trim());
+    here.as_deref() == said("/process/pid_namespace") && !is_other_machine
 }
 
 /// When the process began, in the kernel's ticks; `None` if there is none, or only what its parent has not fetched yet.
@@ -88,6 +93,20 @@ mod tests {
         assert_eq!(of(pid, ticks + 1, false), Liveness::Gone, "the number is another's now");
         assert_eq!(of(u64::from(u32::MAX), ticks, false), Liveness::Gone);
         assert_eq!(of(u64::from(u32::MAX), ticks, true), Liveness::Ended);
+    }
+
+    #[test]
+    fn a_process_of_another_machine_is_judged_by_when_it_wrote_though_its_number_is_unknown_here() {
+        let (_, _, namespace) = own();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let of = |boot: &str, now: f64| {
+            let process = json!({ "pid": u32::MAX, "start_ticks": 1, "pid_namespace": namespace, "boot_id": boot });
+            let document = json!({ "ended": false, "process": process, "written_at": 100.0, "interval_seconds": 2 });
+            (Liveness::of(&document, now), is_seen(&document))
+        };
+        assert_eq!(of(boot.trim(), 110.0), (Liveness::Gone, true));
+        assert_eq!(of("5a1f", 110.0), (Liveness::Running, false));
+        assert_eq!(of("5a1f", 200.0), (Liveness::Stale, false));
     }
 
     #[test]
