@@ -113,7 +113,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     // What a tool asks of all that, while nothing runs.
-    ("inspect", &["config", "plugin", "resolver"]),
+    ("inspect", &["config", "export", "plugin", "resolver"]),
     // The application's own spans, past the interceptor.
     ("bridge", &["batch", "clock", "ends", "export", "propagation", "resolver", "tracer"]),
     // What is measured, for the application's own provider.

@@ -46,4 +46,5 @@ pub(crate) use pressure::{Halvings, Wish};
 pub use span_counts::BackendState;
 pub(crate) use span_counts::{BackendCounters, EarlyLosses, ServiceCounters};
 pub use spool::SpoolStats;
+pub(crate) use spool::left_to_others;
 pub(crate) use timing::Timing;

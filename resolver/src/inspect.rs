@@ -88,6 +88,17 @@ impl PluginSearch {
     }
 }
 
+/// The places in the spool `folder` in which processes of this user that ended have left spans for backends that `config`
+/// does not have: [`PluginSearch::drain`] sends none of them.
+///
+/// # Errors
+///
+/// The folder cannot be read.
+pub fn left_to_others(config: &Config, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let backends: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
+    crate::export::left_to_others(folder, &backends)
+}
+
 impl InstalledPlugin {
     /// `plugin = "…"`.
     pub fn name(&self) -> &str {

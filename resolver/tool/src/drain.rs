@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 use tracer_resolver::config::Report;
+use tracer_resolver::inspect::left_to_others;
 use tracer_resolver::{Drained, counted};
 
 use crate::command_line::Format;
@@ -42,9 +43,18 @@ pub(crate) fn drain(folder: &Path, file: Option<&Path>, format: Format) -> Resul
             }
         }
     }
+    // What is nobody's here is nobody's anywhere, if its backend has got another name.
+    let of_others: Vec<_> = match left_to_others(config, &folder) {
+        Ok(places) => places.iter().map(|place| place.display().to_string()).collect(),
+        Err(error) => vec![format!("{}: {error}", folder.display())],
+    };
+    is_well &= of_others.is_empty();
+    for place in &of_others {
+        text.push_str(&format!("{place}: spans are left for a backend that {} does not have\n", configuration.name()));
+    }
     match format {
         Format::Text => output::text(&text, is_well),
-        Format::Json => output::json(&json!({ "backends": backends }), is_well),
+        Format::Json => output::json(&json!({ "backends": backends, "of_other_backends": of_others }), is_well),
     }
 }
 

@@ -36,6 +36,39 @@ fn what_was_drained_is_counted_for_each_backend() {
 }
 
 #[test]
+fn what_is_left_for_a_backend_that_the_configuration_does_not_have_is_told() {
+    let installed = Installed::new();
+    installed.file(
+        "t.toml",
+        "version = 1\n[services.a]\ntopics = [\"a\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"file\"\n\
+         config = { path = \"stderr\" }\n",
+    );
+    let spool = installed.work().join("spool");
+    let user = fs::metadata(installed.work()).unwrap().uid();
+    let places = ["b", "before", "empty"].map(|backend| spool.join(format!("{backend}.{user}")));
+    for (place, file) in places.iter().zip(["0000000000.batches", "0000000000.batches", "other"]) {
+        let process = place.join("0123456789abcdef-0");
+        fs::create_dir_all(&process).unwrap();
+        fs::write(process.join("lock"), "").unwrap();
+        fs::write(process.join(file), "").unwrap();
+    }
+    for folder in [&spool, &places[0], &places[1], &places[2]] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let said = installed.run(&["drain", "spool", "t.toml", "--format", "json"]);
+    assert_eq!(
+        (said.status, &said.json()["of_other_backends"]),
+        (1, &serde_json::json!([places[1].to_str().unwrap()])),
+        "{said:?}"
+    );
+    let said = installed.run(&["drain", "spool", "t.toml"]);
+    assert!(said.out.contains("before.") && said.out.contains("for a backend that t.toml does not have"), "{said:?}");
+    fs::remove_dir_all(&places[1]).unwrap();
+    let said = installed.run(&["drain", "spool", "t.toml"]);
+    assert_eq!(said.status, 0, "{said:?}");
+}
+
+#[test]
 fn a_spool_that_is_not_looked_at_is_not_called_empty() {
     let installed = Installed::new();
     let spool = installed.work().join("spool");
