@@ -307,9 +307,9 @@ mod tests {
                 Vec::new()
             },
         );
-        assert!(waits && received_spans.claim(&place(1), |_| true).is_some(), "it was let alone");
+        assert!(waits && received_spans.claim(&place(1), |_, _| true).is_some(), "it was let alone");
         for offset in [2, 3] {
-            assert!(received_spans.claim(&place(offset), |_| true).is_none(), "{offset} has left");
+            assert!(received_spans.claim(&place(offset), |_, _| true).is_none(), "{offset} has left");
         }
         thread.round();
         assert_eq!((are_there(), Arc::strong_count(&flush)), (vec![false, false], 1), "the next round has seen all");

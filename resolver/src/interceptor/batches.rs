@@ -397,7 +397,7 @@ mod tests {
             let sampled_out = [&orders, &audit].map(|route| route.traced().unwrap().topic.sampled_out.sum());
             assert_eq!(sampled_out, counted);
             for route in order {
-                assert!(received_spans.claim(&place(route, offset), |_| true).is_some());
+                assert!(received_spans.claim(&place(route, offset), |_, _| true).is_some());
             }
         }
     }

@@ -144,7 +144,7 @@ pub(super) fn begin<'a>(
         join_baggage(&mut carried.baggage, baggage);
     });
     if kept.is_ok() {
-        BROUGHT.with(|(places, next)| {
+        let _ = BROUGHT.try_with(|(places, next)| {
             let at = next.get() % REMEMBERED;
             next.set(at + 1);
             if let Some(place) = places.get(at) {
@@ -160,7 +160,8 @@ pub(super) fn begin<'a>(
 /// and a record that forwards it may follow from any of them.
 fn is_brought_by_several(context: &SpanContext) -> bool {
     let span_id = u64::from_ne_bytes(context.span_id);
-    BROUGHT.with(|(places, _)| places.iter().filter(|known| known.get() == span_id).count() > 1)
+    let several = BROUGHT.try_with(|(places, _)| places.iter().filter(|known| known.get() == span_id).count() > 1);
+    several.unwrap_or(false)
 }
 
 /// The current message.

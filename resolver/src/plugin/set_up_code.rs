@@ -179,7 +179,7 @@ mod tests {
     }
 
     const PAGES: usize = 64;
-    const EVERYWHERE: [Range<usize>; 1] = [0..usize::MAX];
+    const EVERYWHERE: Range<usize> = 0..usize::MAX;
 
     #[test]
     fn pages_of_a_file_are_given_back_and_come_again() {
@@ -187,7 +187,7 @@ mod tests {
         mapped.make_read_only();
         assert!((0..PAGES).all(|page| mapped.byte(page) == b'f'));
         assert_eq!(mapped.resident(), PAGES);
-        give_back_modules(&[mapped.start as usize], &EVERYWHERE);
+        give_back_modules(&[mapped.start as usize], std::slice::from_ref(&EVERYWHERE));
         assert_eq!(mapped.resident(), 0);
         assert_eq!(mapped.byte(7), b'f');
     }
@@ -224,7 +224,7 @@ mod tests {
         mapped.write(5);
         mapped.make_read_only();
         assert!((1..5).all(|page| mapped.byte(page) == b'f'));
-        give_back_modules(&[mapped.start as usize], &EVERYWHERE);
+        give_back_modules(&[mapped.start as usize], std::slice::from_ref(&EVERYWHERE));
         assert_eq!(mapped.resident(), 2);
         assert_eq!((mapped.byte(0), mapped.byte(1), mapped.byte(5)), (b'w', b'f', b'w'));
     }
@@ -234,7 +234,7 @@ mod tests {
         let mapped = Mapped::new();
         assert_eq!(mapped.byte(3), b'f');
         let before = mapped.resident();
-        give_back_modules(&[mapped.start as usize], &EVERYWHERE);
+        give_back_modules(&[mapped.start as usize], std::slice::from_ref(&EVERYWHERE));
         assert_eq!(mapped.resident(), before);
     }
 
