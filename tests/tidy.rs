@@ -57,7 +57,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // A plugin's instance is an exporter.
     (
         "plugin",
-        &["config", "counted", "diagnostics", "export", "host", "per_process", "quiet_thread", "swap", "trusted_path"],
+        &[
+            "config",
+            "counted",
+            "diagnostics",
+            "export",
+            "host",
+            "loaded_modules",
+            "per_process",
+            "quiet_thread",
+            "swap",
+            "trusted_path",
+        ],
     ),
     // What is said of all that, and done at the end of the process.
     ("status", &["batch", "config", "counted", "diagnostics", "export", "per_process", "services", "swap", "tracer"]),
@@ -96,6 +107,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "cancellation",
             "clock",
             "config",
+            "counted",
             "diagnostics",
             "ends",
             "export",
