@@ -66,21 +66,26 @@ fn a_try_is_the_last_if_the_batch_is_too_old_for_another() {
 
 #[test]
 fn while_the_process_waits_for_its_end_a_try_says_so_and_whether_it_is_the_last() {
-    let mut bench = Bench::new(1);
-    bench.offer(1);
-    assert!(!bench.tried().is_leaving);
-    bench.returns(0, busy());
-    let end = bench.now + Duration::from_secs(1);
-    bench.state.hurry(end, end, true);
-    let mut tries = Vec::new();
-    while bench.now < end {
-        if let Next::Export { this_try, .. } = bench.state.next(0, bench.now) {
-            assert!(this_try.is_leaving);
-            tries.push(this_try.is_last);
-            bench.returns(0, busy());
+    // Pauses are drawn, as above: the one after what was to be the last but one may end too late.
+    let known = (0..50).filter(|_| {
+        let mut bench = Bench::new(1);
+        bench.offer(1);
+        assert!(!bench.tried().is_leaving);
+        bench.returns(0, busy());
+        let end = bench.now + Duration::from_secs(1);
+        bench.state.hurry(end, end, true);
+        let mut tries = Vec::new();
+        while bench.now < end {
+            if let Next::Export { this_try, .. } = bench.state.next(0, bench.now) {
+                assert!(this_try.is_leaving);
+                tries.push(this_try.is_last);
+                bench.returns(0, busy());
+            }
+            bench.now += Duration::from_millis(10);
         }
-        bench.now += Duration::from_millis(10);
-    }
-    let (last, before) = tries.split_last().unwrap();
-    assert!(*last && !before.is_empty() && !before.contains(&true), "{tries:?}");
+        let (last, before) = tries.split_last().unwrap();
+        assert!(!before.is_empty() && !before.contains(&true), "{tries:?}");
+        *last
+    });
+    assert!(known.count() > 25);
 }
