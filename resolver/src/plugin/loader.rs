@@ -206,7 +206,7 @@ impl Loader {
         if self.trust == Trust::Strict {
             return Err(problem);
         }
-        Registry::change(|registry| registry.warn_once(format!("{}; {}", problem.message(), problem.help())));
+        Registry::warn_once(format!("{}; {}", problem.message(), problem.help()));
         Ok(())
     }
 
@@ -321,7 +321,7 @@ fn go_on_with(name: &str, loaded: Arc<PluginLibrary>, what: &str) -> Result<Arc<
         "plugin `{name}`: {what}; the code that it has, version {}, stays in use until the process is started anew",
         loaded.version()
     );
-    Registry::change(|registry| registry.warn_once(warning));
+    Registry::warn_once(warning);
     Ok(loaded)
 }
 
@@ -351,12 +351,7 @@ fn find(name: &str, search: &Search) -> Result<(PluginFile, PathBuf), LoadFailur
         } else {
             match PluginFile::open(path) {
                 Ok(Some(file)) => {
-                    if !passed_over.is_empty() {
-                        let say = |registry: &mut Registry| {
-                            passed_over.into_iter().for_each(|warning| registry.warn_once(warning));
-                        };
-                        Registry::change(say);
-                    }
+                    passed_over.into_iter().for_each(Registry::warn_once);
                     return Ok((file, path.clone()));
                 }
                 Ok(None) => {
@@ -574,10 +569,15 @@ impl Registry {
         }
     }
 
-    fn warn_once(&mut self, warning: String) {
-        if !self.warned.contains(&warning) {
+    /// Said when nobody waits for the registry: the application's logger may take its time, or come back here.
+    fn warn_once(warning: String) {
+        let is_new = Self::change(|registry| {
+            let is_new = !registry.warned.contains(&warning);
+            registry.warned.extend(is_new.then(|| warning.clone()));
+            is_new
+        });
+        if is_new {
             crate::diagnostics::say(LOG_TARGET, log::Level::Warn, &warning);
-            self.warned.push(warning);
         }
     }
 
