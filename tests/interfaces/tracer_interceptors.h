@@ -197,7 +197,9 @@ static inline int ti_ids(ti_processing processing, char trace_id[33], char span_
     return 1;
 }
 
-/* What this thread sends next, and only that, follows from this processing. */
+/* What this thread sends next, and only that, follows from this processing. Where that send is refused, it is said of the next
+ * one to the same topic, for ten seconds, so that it can be tried again; who does not try again, or sends by a client that is not
+ * traced, takes it back by ti_next_send(0). */
 static inline void ti_next_send(ti_processing processing) {
     const ti_api *api = ti_find();
     if (api) api->next_send(processing, 0);
