@@ -30,7 +30,7 @@ mod topic_counters;
 mod trace_state_field;
 
 pub(crate) use backend_set::{BackendSet, BatchedService, BatchedServices, Destinations};
-pub(crate) use leaving::Leave;
+pub(crate) use leaving::{Leave, Patience};
 pub(crate) use outgoing::Outgoing;
 #[cfg(feature = "application-spans")]
 pub(crate) use pipeline::ApplicationSpans;

@@ -52,12 +52,12 @@ pub(crate) struct Leaving {
     seal: AtomicBool,
 }
 
-/// How often the batch thread tries again, in one round, where another thread is at something.
+/// How often the batch thread tries again, in one round or before it, where another thread is at something.
 ///
 /// Mostly that one is gone after nanoseconds. But it may be the one that waits for this round: its signal handler ends the
 /// process. So nothing in a round waits for ever, and what a round could not look at is looked at in the next one.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     tries: u32,
 }
 
@@ -81,7 +81,7 @@ impl Patience {
     }
 
     /// `None` if it is not to be had so soon.
-    pub(super) fn lock<'a, T>(&mut self, mutex: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
+    pub(crate) fn lock<'a, T>(&mut self, mutex: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
         loop {
             match mutex.try_lock() {
                 Ok(locked) => return Some(locked),

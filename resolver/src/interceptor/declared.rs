@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::batches;
 use super::contain_panic::contain_panic;
@@ -20,7 +19,7 @@ use super::declared_parents::{self, Cause, Next, current, set_next, take_baggage
 use super::ended_causes::EndedCauses;
 use super::processing::{MessagePlace, Work};
 use crate::Resolver;
-use crate::batch::{Leave, Pipeline};
+use crate::batch::{Leave, Patience, Pipeline};
 use crate::counted::{counted, verb};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
@@ -182,20 +181,15 @@ fn leave(leave: Leave) {
     if leave == Leave::Unseen {
         return;
     }
-    for _ in 0..PATIENCE {
-        if let Some(mut open) = OPEN.get().and_then(|open| open.try_lock().ok()) {
-            let (ended, many) = match leave {
-                Leave::OrNot => (HashMap::new(), open.len()),
-                _ => (std::mem::take(&mut *open), 0),
-            };
-            drop(open);
-            drop(ended);
-            if many > 0 {
-                tell_of_unfinished(many);
-            }
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
+    let Some(mut open) = OPEN.get().and_then(|open| Patience::default().lock(open)) else { return };
+    let (ended, many) = match leave {
+        Leave::OrNot => (HashMap::new(), open.len()),
+        _ => (std::mem::take(&mut *open), 0),
+    };
+    drop(open);
+    drop(ended);
+    if many > 0 {
+        tell_of_unfinished(many);
     }
 }
 
@@ -212,9 +206,6 @@ fn tell_of_unfinished(many: usize) {
         ));
     }
 }
-
-/// Milliseconds that the end of a process waits for a lock that is held for far shorter, if it is not held for ever.
-const PATIENCE: u32 = 20;
 
 /// The context, as a `traceparent`, of a processing that is open, or, for 0, of the calling thread's current one.
 pub fn traceparent(number: u64) -> Option<[u8; 55]> {
