@@ -204,10 +204,13 @@ impl Shared {
         state
     }
 
-    /// When the next look for what others have left behind is due, if it is this worker's.
+    /// When the next look into the spool is due, if it is this worker's.
     fn looks_again_at(&self, worker: usize, state: &QueueState) -> Option<Instant> {
-        let store = self.store.as_ref().filter(|_| worker == 0 && state.may_take_over())?;
-        Some(store.looks_for_others_at())
+        let store = self.store.as_ref().filter(|_| worker == 0)?;
+        let for_others = state.may_take_over().then(|| store.looks_for_others_at());
+        // It was looked for just now: what is there cannot be read yet.
+        let is_unread = store.has_parked() && state.has_room_for_spooled();
+        for_others.into_iter().chain(is_unread.then(|| Instant::now() + READ_AGAIN)).min()
     }
 
     /// Writes into the spool what has become of its batches. Call it without the lock: a disk may take its time.
@@ -303,3 +306,5 @@ fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
 }
 
 const LOG_TARGET: &str = "tracer_resolver::export";
+/// As when too many files are open.
+const READ_AGAIN: Duration = Duration::from_secs(1);

@@ -78,6 +78,8 @@ pub(super) enum Next {
     },
     /// Of what is left nothing can be read.
     Lost(ByService),
+    /// This file cannot be read at this moment: everything is as it was, and it is looked at again.
+    NotNow(PathBuf, io::Error),
     Nothing,
 }
 
@@ -171,42 +173,53 @@ impl Segment {
         if state.open <= state.held.len() as u64 {
             return state.lost();
         }
-        let file = match self.open() {
-            Ok(file) => file,
-            Err(_) => return self.give_up(&mut state, damaged),
-        };
+        match self.find(&mut state, damaged) {
+            Ok(Some(next)) => next,
+            Ok(None) => self.give_up(&mut state, damaged),
+            Err(error) if is_lost(&error) => self.give_up(&mut state, damaged),
+            Err(error) => Next::NotNow(self.path(), error),
+        }
+    }
+
+    /// `None`: there is nothing that can be read. The cursor passes nothing that it has not read.
+    fn find(self: &Arc<Self>, state: &mut State, damaged: &mut dyn FnMut(&Path, u64)) -> io::Result<Option<Next>> {
+        let file = self.open()?;
         // Those before the cursor may have been put back.
         for _ in 0..2 {
             loop {
                 let at = state.cursor;
-                match record::look(&file, at, state.end) {
-                    Ok(Look::Record(found)) => {
-                        state.cursor = found.next;
+                match record::look(&file, at, state.end)? {
+                    Look::Record(found) => {
                         if found.is_done || state.held.contains(&at) {
+                            state.cursor = found.next;
                             continue;
                         }
-                        let Ok(Some(batch)) = found.batch(&file, self.claim.is_own()) else {
-                            state.cursor = record::after_damaged(&file, &found, state.end).unwrap_or(state.end);
-                            self.pass_over(&mut state, at, damaged);
+                        let batch = match found.batch(&file, self.claim.is_own()) {
+                            Err(error) if is_lost(&error) => None,
+                            read => read?,
+                        };
+                        let Some(batch) = batch else {
+                            state.cursor = record::after_damaged(&file, &found, state.end)?;
+                            self.pass_over(state, at, damaged);
                             continue;
                         };
+                        state.cursor = found.next;
                         state.held.insert(at);
                         state.take(&batch);
                         let slot = Slot { segment: Arc::clone(self), at };
                         let is_unsure = found.was_on_its_way && state.is_to_tell_of(at);
-                        return Next::Batch { batch, slot, is_unsure };
+                        return Ok(Some(Next::Batch { batch, slot, is_unsure }));
                     }
-                    Ok(Look::Damaged(next)) => {
+                    Look::Damaged(next) => {
                         state.cursor = next;
-                        self.pass_over(&mut state, at, damaged);
+                        self.pass_over(state, at, damaged);
                     }
-                    Ok(Look::End) => break,
-                    Err(_) => return self.give_up(&mut state, damaged),
+                    Look::End => break,
                 }
             }
             state.cursor = state.first;
         }
-        self.give_up(&mut state, damaged)
+        Ok(None)
     }
 
     /// Whether it was written by this process.
@@ -272,6 +285,12 @@ impl Segment {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether looking again cannot help: the file is gone, or shorter than what was written. Anything else, as too many open files,
+/// says nothing of what lies there.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 impl State {

@@ -241,7 +241,7 @@ impl Store {
         self.parked.load(Ordering::Relaxed) > 0
     }
 
-    /// The oldest batch that is in the spool only.
+    /// The oldest batch that is in the spool only. Where there is nothing now although there are some, they cannot be read yet.
     pub(in crate::export) fn take(&self) -> Taken {
         let mut state = self.state();
         let mut damaged = 0_u64;
@@ -252,6 +252,7 @@ impl Store {
         };
         let mut taken = Taken::Nothing;
         let mut twice = 0;
+        let mut not_now = None;
         for segment in &state.segments {
             match segment.next(&mut tell) {
                 Next::Batch { batch, slot, is_unsure } => {
@@ -263,6 +264,8 @@ impl Store {
                     taken = Taken::Lost(lost);
                     break;
                 }
+                // The others may be well.
+                Next::NotNow(path, error) => not_now = Some((path, error)),
                 Next::Nothing => {}
             }
         }
@@ -272,7 +275,14 @@ impl Store {
             self.parked.store(0, Ordering::Relaxed);
         }
         let tells_damage = damaged > 0 && state.damage.opens(Instant::now());
+        let not_now = not_now.filter(|_| state.trouble.opens(Instant::now()));
         drop(state);
+        if let Some((path, error)) = not_now {
+            self.warn(&format!(
+                "a file of the spool cannot be read now, and is kept and looked at again: {}: {error}",
+                path.display()
+            ));
+        }
         self.maybe_twice.fetch_add(twice, Ordering::Relaxed);
         self.damaged.fetch_add(damaged, Ordering::Relaxed);
         if let Some((path, at)) = place.filter(|_| tells_damage) {

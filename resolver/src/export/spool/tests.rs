@@ -474,6 +474,23 @@ fn a_process_without_descriptors_makes_no_folder_with_each_batch() {
 }
 
 #[test]
+fn what_cannot_be_opened_for_want_of_descriptors_is_neither_lost_nor_removed() {
+    if limited("what_cannot_be_opened_for_want_of_descriptors", "ulimit -n 64") {
+        let bench = Bench::new();
+        let store = bench.store();
+        for id in 1..=2 {
+            let slot = bench.keep(&store, id, 10).unwrap();
+            store.is_parked(&slot, &batch(id, 10));
+        }
+        let all: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+        assert!(matches!(store.take(), Taken::Nothing) && store.has_parked());
+        drop(all);
+        assert_eq!((store.stats().damaged, bench.files().len()), (0, 1));
+        assert_eq!(taken(&store), [(1, 10), (2, 10)]);
+    }
+}
+
+#[test]
 fn what_a_queue_of_this_process_leaves_may_be_taken_over_by_another_of_it() {
     let bench = Bench::new();
     let store = bench.store();

@@ -193,3 +193,27 @@ fn a_spool_that_cannot_be_used_costs_no_more_than_none() {
     spooled.each_has_arrived_once(0..10);
     assert_eq!(spooled.counts().exported, 100);
 }
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_while_is_looked_at_again_although_nothing_else_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let spooled = Spooled::start_with(folder.path(), away(), |settings| {
+        settings.queue_bytes = config::QueueBytes::Fixed(5_000);
+        settings.retry.max_elapsed = Duration::from_secs(60);
+    });
+    spooled.offer(0..50);
+    // A link in its place is not followed, and is not the file.
+    let inside = |of: &Path| std::fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let of_process = inside(&inside(folder.path())[0]).remove(0);
+    let file = of_process.join("0000000000.batches");
+    let aside = folder.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    std::os::unix::fs::symlink(&aside, &file).unwrap();
+    spooled.says(Outcome::Exported);
+    eventually("what is in memory has arrived", || spooled.counts().waiting == 0);
+    let counts = spooled.counts();
+    assert!(counts.spooled > 0 && counts.exported + counts.spooled == 500, "{counts:?}");
+    std::fs::rename(&aside, &file).unwrap();
+    eventually("the rest has arrived", || spooled.counts().exported == 500);
+    assert_eq!(spooled.counts().dropped_total(), 0);
+}
