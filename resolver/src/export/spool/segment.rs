@@ -43,6 +43,8 @@ struct State {
     open: u64,
     /// Of these, those that are in memory too.
     held: BTreeSet<u64>,
+    /// Records that are done although the file does not say so: the mark could not be written.
+    unmarked: BTreeSet<u64>,
     /// What the others have.
     parked: ByService,
     /// Where stretches begin that cannot be read.
@@ -190,7 +192,7 @@ impl Segment {
                 let at = state.cursor;
                 match record::look(&file, at, state.end)? {
                     Look::Record(found) => {
-                        if found.is_done || state.held.contains(&at) {
+                        if found.is_done || state.held.contains(&at) || state.unmarked.contains(&at) {
                             state.cursor = found.next;
                             continue;
                         }
@@ -329,10 +331,10 @@ impl Slot {
         if may_be_stored {
             state.unsure.entry(self.at).or_default();
         }
-        if state.unsure.contains_key(&self.at) {
+        // What somebody else has done with it meanwhile is not taken back.
+        if state.unsure.contains_key(&self.at) || !state.held.contains(&self.at) {
             return Ok(());
         }
-        drop(state);
         record::mark(&self.segment.open()?, self.at, Mark::Waiting)
     }
 
@@ -348,6 +350,9 @@ impl Slot {
         };
         if state.held.remove(&self.at) {
             state.open = state.open.saturating_sub(1);
+            if marked.is_err() {
+                state.unmarked.insert(self.at);
+            }
         }
         state.unsure.remove(&self.at);
         let freed = self.segment.remove_if_done(&mut state);

@@ -436,6 +436,30 @@ fn a_name_that_is_taken_costs_one_batch_its_place() {
     assert!(bench.keep(&store, 3, 1).is_some());
 }
 
+#[test]
+fn what_is_done_and_could_not_be_marked_is_not_taken_again_nor_does_it_cost_another_its_file() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let slots: Vec<_> = (1..=2).map(|id| bench.keep(&store, id, 10).unwrap()).collect();
+    let (file, aside) = (bench.file(), bench.folder.path().join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    store.is_done(&slots[0]);
+    fs::rename(&aside, &file).unwrap();
+    store.is_parked(&slots[1], &batch(2, 10));
+    assert_eq!((taken(&store), bench.files().len()), (vec![(2, 10)], 0));
+}
+
+#[test]
+fn what_comes_late_of_a_call_does_not_bring_back_what_is_done() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let slots: Vec<_> = (1..=2).map(|id| bench.keep(&store, id, 10).unwrap()).collect();
+    store.is_done(&slots[0]);
+    store.waits(&slots[0], false);
+    bench.killed(store);
+    assert_eq!(taken(&bench.take_over().0), [(2, 10)]);
+}
+
 /// Runs a test again, in a process that may not do what `limit` says: every thread of it may not.
 fn limited(test: &str, limit: &str) -> bool {
     if std::env::var_os("TESTED_WITH_A_LIMIT").is_some() {

@@ -215,5 +215,6 @@ fn a_file_that_cannot_be_read_for_a_while_is_looked_at_again_although_nothing_el
     assert!(counts.spooled > 0 && counts.exported + counts.spooled == 500, "{counts:?}");
     std::fs::rename(&aside, &file).unwrap();
     eventually("the rest has arrived", || spooled.counts().exported == 500);
+    spooled.each_has_arrived_once(0..50);
     assert_eq!(spooled.counts().dropped_total(), 0);
 }
