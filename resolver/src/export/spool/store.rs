@@ -4,9 +4,9 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,8 +50,8 @@ struct State {
     counted_at: Option<Instant>,
     /// Where among the others a look begins.
     turn: usize,
-    /// Looked at since anything was found.
-    looked_at: usize,
+    /// Folders looked at since anything was found. Others come and go meanwhile, so their number says nothing.
+    looked_at: HashSet<PathBuf>,
     /// What of the others cannot be looked at, and why, as found since then.
     unread: Option<String>,
     trouble: OnceAMinute,
@@ -313,12 +313,13 @@ impl Store {
             Ok(folders) => (folders, Vec::new()),
             Err(why) => (Vec::new(), vec![why]),
         };
-        let (mut spans, mut unsure, mut claims, mut looked_at) = (0, 0, 0, 0);
+        let (mut spans, mut unsure, mut claims) = (0, 0, 0);
+        let mut looked_at = Vec::new();
         let mut found = Vec::new();
         let turn = self.state().turn;
         let in_turn = folders.iter().cycle().skip(turn.checked_rem(folders.len()).unwrap_or(0));
         for folder in in_turn.take(folders.len().min(MOST_LOOKED_AT)) {
-            looked_at += 1;
+            looked_at.push(folder.clone());
             let fault = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
             let claim = match Claim::take_over(folder) {
                 Ok(Some(claim)) => Arc::new(claim),
@@ -356,16 +357,21 @@ impl Store {
             state.segments.push_front(segment);
             self.parked.fetch_add(1, Ordering::Relaxed);
         }
-        state.turn = turn.wrapping_add(looked_at);
+        state.turn = turn.wrapping_add(looked_at.len());
         let trouble = troubles.into_iter().next();
         if claims > 0 {
             // All of them are looked at once more.
-            (state.looked_at, state.unread) = (0, None);
+            (state.looked_at, state.unread) = (HashSet::new(), None);
         } else {
-            state.looked_at += looked_at;
+            state.looked_at.extend(looked_at);
             state.unread = trouble.clone().or(state.unread.take());
         }
-        self.has_looked_everywhere.store(state.looked_at >= folders.len(), Ordering::Relaxed);
+        let is_everywhere = folders.iter().all(|folder| state.looked_at.contains(folder));
+        if is_everywhere {
+            // Those that went are forgotten.
+            state.looked_at.retain(|folder| folders.contains(folder));
+        }
+        self.has_looked_everywhere.store(is_everywhere, Ordering::Relaxed);
         let told = trouble.filter(|_| state.unread_told.opens(now));
         drop(state);
         if let Some(trouble) = told {

@@ -274,6 +274,33 @@ fn a_file_of_another_version_stays_where_it_is() {
 }
 
 #[test]
+fn folders_that_vanish_between_two_looks_do_not_hide_one_that_was_never_opened() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slot = bench.keep(&store, 1, 10).unwrap();
+    bench.killed(store);
+    let aside = bench.folder.path().join("aside");
+    fs::rename(bench.file(), &aside).unwrap();
+    fs::remove_dir_all(bench.folders().remove(0)).unwrap();
+    for other in 0..200 {
+        fs::write(
+            bench.of_another(&format!("another-{other}")).join("0000000000.batches"),
+            b"TRSPOOL\0\x09\0\0\0\0\0\0\0",
+        )
+        .unwrap();
+    }
+    let listed = bench.folders();
+    let next = bench.store();
+    assert_eq!((next.take_over(bench.now, |_| ()), next.take_over(bench.now, |_| ())), (0, 0));
+    // It was not opened yet, and of those that were many vanish.
+    fs::rename(aside, listed[150].join("0000000000.batches")).unwrap();
+    listed[..60].iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+    let looks = std::iter::repeat_with(|| next.take_over(bench.now, |_| ()));
+    let spans = looks.take(10).take_while(|spans| *spans > 0 || !next.has_looked_everywhere()).sum::<u64>();
+    assert_eq!(spans, 10);
+}
+
+#[test]
 fn what_is_no_file_of_the_spool_at_all_is_passed_over_and_goes() {
     let bench = Bench::new();
     fs::write(bench.of_another("another").join("0000000000.batches"), [b'x'; 1_000]).unwrap();
