@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::{Path, absolute};
 use std::process::ExitCode;
 
@@ -15,7 +16,8 @@ use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output;
 
-/// Each backend's part, one after the other. The status is 1 when something was lost or is left, or was not even looked at.
+/// Each backend's part, one after the other. The status is 1 when something was lost, is damaged or is left, or was not even looked
+/// at.
 pub(crate) fn drain(folder: &Path, file: Option<&Path>, format: Format) -> Result<ExitCode, Failure> {
     let folder = absolute(folder).map_err(|error| Failure::of_ours(format!("{}: {error}", folder.display())))?;
     if !folder.is_dir() {
@@ -31,7 +33,7 @@ pub(crate) fn drain(folder: &Path, file: Option<&Path>, format: Format) -> Resul
         let mut report = Report::new(configuration.name().to_owned(), configuration.text().to_owned());
         match search.drain(config, backend, &folder, &mut report) {
             Some(drained) => {
-                is_well &= drained.lost + drained.left == 0 && drained.unread.is_none();
+                is_well &= has_drained_all(&drained);
                 text.push_str(&format!("{}: {}\n", backend.name, sentence(&drained)));
                 backends.push(as_json(&backend.name, &drained));
             }
@@ -44,18 +46,35 @@ pub(crate) fn drain(folder: &Path, file: Option<&Path>, format: Format) -> Resul
         }
     }
     // What is nobody's here is nobody's anywhere, if its backend has got another name.
-    let of_others: Vec<_> = match left_to_others(config, &folder) {
-        Ok(places) => places.iter().map(|place| place.display().to_string()).collect(),
-        Err(error) => vec![format!("{}: {error}", folder.display())],
+    let (of_others, not_read) = match left_to_others(config, &folder) {
+        Ok(places) => (places.iter().map(|place| place.display().to_string()).collect(), None),
+        Err(error) => (Vec::new(), Some(not_read(&folder, &error))),
     };
-    is_well &= of_others.is_empty();
+    is_well &= of_others.is_empty() && not_read.is_none();
     for place in &of_others {
         text.push_str(&format!("{place}: spans are left for a backend that {} does not have\n", configuration.name()));
     }
+    text.extend(not_read.iter().map(|why| format!("{why}\n")));
     match format {
         Format::Text => output::text(&text, is_well),
-        Format::Json => output::json(&json!({ "backends": backends, "of_other_backends": of_others }), is_well),
+        Format::Json => output::json(&as_one(&backends, &of_others, not_read.as_deref()), is_well),
     }
+}
+
+fn not_read(folder: &Path, error: &io::Error) -> String {
+    format!(
+        "{} cannot be read, so nobody knows whether other backends have left spans there: {error}",
+        folder.display()
+    )
+}
+
+/// A place that was passed over may have had spans that nobody has counted.
+fn has_drained_all(of: &Drained) -> bool {
+    of.lost + of.left + of.damaged == 0 && of.unread.is_none()
+}
+
+fn as_one(backends: &[Json], of_others: &[String], problem: Option<&str>) -> Json {
+    json!({ "backends": backends, "of_other_backends": of_others, "problem": problem })
 }
 
 fn as_json(backend: &str, of: &Drained) -> Json {
@@ -85,4 +104,25 @@ fn sentence(of: &Drained) -> String {
         parts.push(trouble.clone());
     }
     parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_place_is_not_well_although_no_span_is_known_to_be_lost() {
+        let mut drained = Drained::default();
+        assert!(has_drained_all(&drained));
+        drained.damaged = 1;
+        assert!(!has_drained_all(&drained));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_no_place_of_another_backend() {
+        let why = not_read(Path::new("/spool"), &io::ErrorKind::PermissionDenied.into());
+        assert!(why.starts_with("/spool cannot be read") && why.ends_with("permission denied"), "{why}");
+        let json = as_one(&[], &[], Some(&why));
+        assert_eq!((json["of_other_backends"].as_array().map(Vec::len), &json["problem"]), (Some(0), &why.into()));
+    }
 }
