@@ -104,6 +104,9 @@ fn the_span_of_a_transaction_s_offsets_has_exactly_those_of_a_commit() {
     assert_eq!((&commit.trace_id, &commit.parent_span_id), (&received.trace_id, &received.span_id));
     assert_eq!(commit.links.iter().map(|link| &link.span_id).collect::<Vec<_>>(), [&received.span_id]);
     assert_eq!(portrait(commit, &MASKS), COMMIT);
+    // From the call, which came after the message, to its return.
+    assert!(received.start_unix_nano <= commit.start_unix_nano, "{commit:?}");
+    assert!(commit.start_unix_nano <= commit.end_unix_nano, "{commit:?}");
     assert_eq!(
         (failed.attribute("error.type"), refused.rdkafka_error_code()),
         (Some("_STATE".into()), Some(RDKafkaErrorCode::State))

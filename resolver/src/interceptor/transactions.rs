@@ -11,7 +11,7 @@ use super::commits::{Committed, committed};
 use super::contain_panic::contain_panic;
 use super::kafka_api::{RdKafkaError, RdKafkaTopicPartitionList};
 use super::route::topic_hash;
-use crate::clock::{self, Moment};
+use crate::clock::Moment;
 use crate::stack_room::{Lent, with_room};
 
 /// The calling thread sends `offsets` with a transaction, for the consumers of this group, by `send`; `error` is what came of
@@ -37,14 +37,12 @@ pub unsafe fn sending_offsets<T>(
             if consumers().is_empty() {
                 return;
             }
-            // By the clock that its end is read from, should that have been set meanwhile.
-            let begun = clock::unix_nanos().saturating_sub(begun.elapsed());
             let (group, err) = (group(), error(&result));
             // SAFETY: as the caller says; this thread waits.
             let lent = unsafe { Lent::new(offsets) };
             with_room(|| {
                 // SAFETY: as above.
-                settle(group.as_deref(), err, begun, unsafe { committed(lent.get()) });
+                settle(group.as_deref(), err, &begun, unsafe { committed(lent.get()) });
             });
         });
     }
@@ -52,7 +50,7 @@ pub unsafe fn sending_offsets<T>(
 }
 
 /// Lets each consumer tell of its part.
-fn settle<'a>(group: Option<&[u8]>, err: RdKafkaError, begun: u64, offsets: impl Iterator<Item = Committed<'a>>) {
+fn settle<'a>(group: Option<&[u8]>, err: RdKafkaError, begun: &Moment, offsets: impl Iterator<Item = Committed<'a>>) {
     let consumers = consumers().clone();
     let mut parts: Vec<(ClientHandle, Committed<'a>)> =
         offsets.filter_map(|one| Some((consumer_of(&consumers, group, &one)?, one))).collect();
@@ -60,7 +58,7 @@ fn settle<'a>(group: Option<&[u8]>, err: RdKafkaError, begun: u64, offsets: impl
     for of_one in parts.chunk_by(|(one, _), (other, _)| one == other) {
         let mut committed: Vec<_> = of_one.iter().map(|(_, committed)| *committed).collect();
         if let Some((consumer, _)) = of_one.first() {
-            consumer.with_client(|client| client.make_commit_spans(err, Some(begun), &mut committed));
+            consumer.with_client(|client| client.make_commit_spans(err, Some(begun.elapsed()), &mut committed));
         }
     }
 }
