@@ -97,9 +97,13 @@ impl HostSide {
         known.iter().fold(text.to_owned(), |text, secrets| secrets.redact(&text))
     }
 
-    /// The backend has other secrets now.
+    /// The backend has other secrets now. Those that it has already, as where an instance is tried again and again with them,
+    /// take no place of those that the working instance may quote.
     pub(super) fn has_secrets(&self, secrets: Secrets) {
         let mut known = self.log.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&secrets) {
+            return;
+        }
         if known.len() >= GENERATIONS {
             known.remove(0);
         }
@@ -325,6 +329,9 @@ mod tests {
         let host = HostSide::new("b", "mine", of("token-0"));
         (1..=3).for_each(|next| host.has_secrets(of(&format!("token-{next}"))));
         assert_eq!(host.redact("token-0 token-1 token-2 token-3"), "[redacted] [redacted] [redacted] [redacted]");
+        // In vain, again and again.
+        (1..=9).for_each(|_| host.has_secrets(of("token-3")));
+        assert_eq!(host.redact("token-0"), "[redacted]");
         host.has_secrets(of("token-4"));
         assert_eq!(host.redact("token-0 token-4"), "token-0 [redacted]", "of so many, and no more");
     }

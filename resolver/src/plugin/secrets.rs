@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 /// Strings to be blotted out wherever somebody else's words are printed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
