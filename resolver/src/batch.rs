@@ -36,7 +36,7 @@ pub(crate) use outgoing::Outgoing;
 pub(crate) use pipeline::ApplicationSpans;
 pub(crate) use pipeline::{EndReporter, Pipeline};
 pub(crate) use process_pipeline::END_BUDGET;
-pub(crate) use received_spans::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
+pub(crate) use received_spans::{CLAIM_WINDOW, Claimed, Place, WaitingPlace, Whose};
 pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
 pub(crate) use service_counters::ServiceCounters;
 pub(crate) use span_fields::SpanFields;

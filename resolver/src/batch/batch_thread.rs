@@ -85,9 +85,7 @@ impl BatchThread {
     fn round(&mut self) {
         let (request, sealing) = (self.pipeline.request(), self.pipeline.takes_seal());
         let all = request.is_some() || sealing;
-        if let Some(request) = request {
-            Leaving::before(request.leave);
-        }
+        let has_asked = request.is_none_or(|request| Leaving::before(request.leave));
         let mut patience = Patience::default();
         let inbox = self.pipeline.take_inbox(&mut patience);
         let has_inbox = inbox.is_some();
@@ -177,7 +175,7 @@ impl BatchThread {
             let destinations = self.destinations();
             destinations.iter().for_each(|backends| backends.begin_leaving(request.deadline, request.leave));
             destinations.iter().for_each(|backends| backends.finish_leaving(request.deadline, request.leave));
-            if request.leave == Leave::Last && !(is_whole && has_inbox) {
+            if request.leave == Leave::Last && !(is_whole && has_inbox && has_asked) {
                 tell_of_an_end_in_the_midst(passed_over);
             }
             if matches!(request.leave, Leave::OrNot | Leave::Last) {
@@ -266,7 +264,7 @@ fn buffer<'a>(buffers: &'a mut Vec<Option<BatchBuffer>>, backend_set: &Arc<Backe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::received_spans::Place;
+    use crate::batch::received_spans::{Place, Whose};
     use crate::batch::record::SpanKind;
     use crate::batch::span_origin::test_origin;
 
@@ -307,9 +305,9 @@ mod tests {
                 Vec::new()
             },
         );
-        assert!(waits && received_spans.claim(&place(1), |_, _| true).is_some(), "it was let alone");
+        assert!(waits && received_spans.claim(&place(1), Whose::Anybodys, |_, _| true).is_some(), "it was let alone");
         for offset in [2, 3] {
-            assert!(received_spans.claim(&place(offset), |_, _| true).is_none(), "{offset} has left");
+            assert!(received_spans.claim(&place(offset), Whose::Anybodys, |_, _| true).is_none(), "{offset} has left");
         }
         thread.round();
         assert_eq!((are_there(), Arc::strong_count(&flush)), (vec![false, false], 1), "the next round has seen all");

@@ -94,7 +94,7 @@ impl Patience {
 }
 
 /// What is done on the batch thread first of all when the process ends, or may.
-static BEFORE: FirstMade<fn(Leave)> = FirstMade::new();
+static BEFORE: FirstMade<fn(Leave) -> bool> = FirstMade::new();
 
 /// Of the time, for what is done when nothing more can leave: counting it, and saying so.
 const TO_TELL: Duration = Duration::from_millis(200);
@@ -162,15 +162,13 @@ impl Leaving {
     }
 
     /// Lets the batch thread call `before`, once for every request; the first that is given counts.
-    pub(crate) fn set_before(before: fn(Leave)) {
+    pub(crate) fn set_before(before: fn(Leave) -> bool) {
         BEFORE.get_or_init(|| before);
     }
 
-    /// Called by the batch thread when it has a request.
-    pub(crate) fn before(leave: Leave) {
-        if let Some(before) = BEFORE.get() {
-            before(leave);
-        }
+    /// Called by the batch thread when it has a request. Whether nothing was passed over.
+    pub(crate) fn before(leave: Leave) -> bool {
+        BEFORE.get().is_none_or(|before| before(leave))
     }
 
     /// Called by the batch thread when all has left that could.

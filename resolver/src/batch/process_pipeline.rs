@@ -80,7 +80,8 @@ impl Pipeline {
     }
 
     /// Lets the batch thread call `before` first of all when the process ends, or may; the first that is given counts.
-    pub(crate) fn before_leaving(before: fn(Leave)) {
+    /// It says whether nothing was passed over.
+    pub(crate) fn before_leaving(before: fn(Leave) -> bool) {
         Leaving::set_before(before);
     }
 

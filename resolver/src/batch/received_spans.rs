@@ -86,6 +86,15 @@ unsafe impl Sync for ReceivedSpans {}
 // before its origins are dropped (see `batch_thread`).
 unsafe impl Send for ReceivedSpans {}
 
+/// On which thread a delivery was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// On any; the calling thread's come first.
+    Anybodys,
+    /// On the calling one.
+    ThisThreads,
+}
+
 /// A delivery that a processing guard took.
 pub(crate) struct Claimed {
     pub span: FinishedSpan,
@@ -263,9 +272,10 @@ impl ReceivedSpans {
     pub(crate) fn claim(
         &self,
         place: &Place<'_>,
+        whose: Whose,
         accept: impl Fn(&SpanOrigin, &FinishedSpan) -> bool,
     ) -> Option<Claimed> {
-        self.find(place, accept, |index, slot, held| {
+        self.find(place, whose, accept, |index, slot, held| {
             // SAFETY: alive, as `find` says.
             let origin = unsafe { SpanOrigin::shared(held.span.origin) };
             // SAFETY: the extra is this thread's with the slot, and was written as long as the span says.
@@ -277,7 +287,7 @@ impl ReceivedSpans {
     }
 
     /// Whether deliveries of several messages wait at `place`, which brought other contexts: of more than one cluster, then.
-    pub(crate) fn is_of_several(&self, place: &Place<'_>, accept: impl Fn(&SpanOrigin) -> bool) -> bool {
+    pub(crate) fn is_of_several(&self, place: &Place<'_>, whose: Whose, accept: impl Fn(&SpanOrigin) -> bool) -> bool {
         let first = Cell::new(None);
         let differs = |span: &FinishedSpan| match (first.get(), span.brought()) {
             (None, brought) => {
@@ -290,7 +300,7 @@ impl ReceivedSpans {
             }),
         };
         let keep = |_, slot: &Slot, _: &mut Held| slot.state.store(HELD, Ordering::Release);
-        self.find(place, |origin, span| accept(origin) && differs(span), keep).is_some()
+        self.find(place, whose, |origin, span| accept(origin) && differs(span), keep).is_some()
     }
 
     /// Changes the delivery of the message at `place`, which goes on waiting; whether it still waits, among those that
@@ -304,6 +314,7 @@ impl ReceivedSpans {
     ) -> bool {
         let changed = self.find(
             place,
+            Whose::Anybodys,
             |origin, _| accept(origin),
             |index, slot, held| {
                 // SAFETY: alive, as `find` says.
@@ -327,12 +338,13 @@ impl ReceivedSpans {
     fn find<T>(
         &self,
         place: &Place<'_>,
+        whose: Whose,
         accept: impl Fn(&SpanOrigin, &FinishedSpan) -> bool,
         then: impl FnOnce(usize, &Slot, &mut Held) -> T,
     ) -> Option<T> {
         let at = Self::place(place.topic_hash, place.partition, place.offset);
         let this_thread = thread_number();
-        for only_this_thread in [true, false] {
+        for only_this_thread in [true, whose == Whose::ThisThreads] {
             for index in (0..NEIGHBOURS).map(|neighbour| Self::slot(at, neighbour)) {
                 let slot = self.slots.get(index)?;
                 if !slot.take_held_in_time() {

@@ -198,10 +198,13 @@ impl FinishedSpan {
         }
         let (trace_id, span_id, flags) = if self.kind == SpanKind::PassedOn {
             (self.trace_id, self.span_id, self.passed_on_flags())
-        } else if self.link_span_id == [0; 8] {
+        } else if self.link_span_id != [0; 8] {
+            (self.link_trace_id, self.link_span_id, self.trace_flags)
+        } else if self.flags.contains(SpanFlags::PARENT_REMOTE) {
             (self.trace_id, self.parent_span_id, self.trace_flags)
         } else {
-            (self.link_trace_id, self.link_span_id, self.trace_flags)
+            // Its parent, if it has one, is the call that handed it over.
+            return Some(None);
         };
         Some((span_id != [0; 8]).then_some(SpanContext { trace_id, span_id, flags }))
     }

@@ -355,6 +355,7 @@ fn replace(batch: Option<Batch>) -> Option<Batch> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Whose;
     use crate::clock::Moment;
     use crate::config::Source;
 
@@ -397,7 +398,7 @@ mod tests {
             let sampled_out = [&orders, &audit].map(|route| route.traced().unwrap().topic.sampled_out.sum());
             assert_eq!(sampled_out, counted);
             for route in order {
-                assert!(received_spans.claim(&place(route, offset), |_, _| true).is_some());
+                assert!(received_spans.claim(&place(route, offset), Whose::Anybodys, |_, _| true).is_some());
             }
         }
     }

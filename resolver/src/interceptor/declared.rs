@@ -60,7 +60,9 @@ pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Op
     }
     let headers = [(&b"traceparent"[..], traceparent), (&b"tracestate"[..], tracestate)];
     let headers = headers.into_iter().filter(|(_, value)| value.is_some());
-    Work::start(&shared, place, headers, None).map_or(0, |work| keep_open(work, inferred))
+    // Without one it is not known whether the message brought none, or was not read.
+    let are_all = traceparent.is_some();
+    Work::start(&shared, place, headers, None, are_all).map_or(0, |work| keep_open(work, inferred))
 }
 
 /// The same for whoever has not read the message's headers, which its delivery has: [`DELIVERY_IS_GONE`] where somebody traces the
@@ -176,12 +178,10 @@ pub fn end_all() {
 }
 
 /// The same, on the batch thread, when the process ends; where it may go on, and its processings with it, they stay open, and it is
-/// said what is lost if it does not. The thread that ends it may hold the lock.
-fn leave(leave: Leave) {
-    if leave == Leave::Unseen {
-        return;
-    }
-    let Some(mut open) = OPEN.get().and_then(|open| Patience::default().lock(open)) else { return };
+/// said what is lost if it does not. The thread that ends it may hold the lock: `false`.
+fn leave(leave: Leave) -> bool {
+    let Some(table) = OPEN.get().filter(|_| leave != Leave::Unseen) else { return true };
+    let Some(mut open) = Patience::default().lock(table) else { return false };
     let (ended, many) = match leave {
         Leave::OrNot => (HashMap::new(), open.len()),
         _ => (std::mem::take(&mut *open), 0),
@@ -191,6 +191,7 @@ fn leave(leave: Leave) {
     if many > 0 {
         tell_of_unfinished(many);
     }
+    true
 }
 
 #[cold]
@@ -285,3 +286,18 @@ fn open() -> MutexGuard<'static, HashMap<u64, Open>> {
 
 /// Numbers are never given twice, in children of forks neither.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As where a signal's handler ends the process while its thread is at the table: the round of the end tells of it.
+    #[test]
+    fn an_end_that_cannot_have_the_open_processings_says_so() {
+        let at_it = open();
+        assert!(!leave(Leave::Last) && !leave(Leave::OrNot));
+        assert!(leave(Leave::Unseen), "which asks for none");
+        drop(at_it);
+        assert!(leave(Leave::OrNot));
+    }
+}

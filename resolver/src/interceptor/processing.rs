@@ -19,7 +19,7 @@ use super::late_messages;
 use super::route::{has_several_consumers, topic_hash};
 use crate::Resolver;
 use crate::batch::{
-    Claimed, Field, FinishedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TraceStateField,
+    Claimed, Field, FinishedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TraceStateField, Whose,
 };
 use crate::clock;
 use crate::per_process;
@@ -92,7 +92,7 @@ impl Processing {
         service: Option<usize>,
     ) -> Self {
         let Some(shared) = resolver.shared() else { return Self::untraced() };
-        match Work::start(&shared, place, headers.clone(), service) {
+        match Work::start(&shared, place, headers.clone(), service, true) {
             Some(work) if work.is_only_measured() => Self { work: Some(work), ..Self::untraced() },
             Some(work) => Self::of(work, headers),
             None => Self::untraced(),
@@ -157,16 +157,18 @@ fn current() -> Context {
 }
 
 impl Work {
-    /// Takes the message's delivery, or begins a span of its own; `None`: it is nobody's, or gets no spans.
+    /// Takes the message's delivery, or begins a span of its own; `None`: it is nobody's, or gets no spans. `are_all`: `headers`
+    /// are all that say what the message brought.
     pub(super) fn start<'a>(
         shared: &Arc<Shared>,
         place: MessagePlace<'_>,
         headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
         service: Option<usize>,
+        are_all: bool,
     ) -> Option<Self> {
         let place = place.with_hash();
         let mut buffer = TraceStateBuffer::new();
-        let brought = || context_of(shared, &place, headers.clone(), service);
+        let brought = || are_all.then(|| context_of(shared, &place, headers.clone(), service)).flatten();
         let claimed = claim(shared, &place, service, brought)
             .or_else(|| unclaimed(shared, &place, headers.map(shorter), service, &mut buffer))?;
         Some(Self::begin(claimed))
@@ -297,7 +299,8 @@ impl Work {
 }
 
 /// The delivery that waits for this message. Two clusters may have messages at the same place: then it is the one that came with
-/// what the message's headers say by `brought`, and none where nobody knows that.
+/// what the message's headers say by `brought`; where nobody knows that, the one that this thread was handed, if it was handed
+/// one only.
 fn claim(
     shared: &Arc<Shared>,
     place: &Place<'_>,
@@ -310,11 +313,16 @@ fn claim(
             && service.is_none_or(|service| origin.service() == service as u32)
     };
     let received_spans = Pipeline::current().received_spans()?;
-    if !(has_several_consumers() && received_spans.is_of_several(place, accept)) {
-        return received_spans.claim(place, |origin, _| accept(origin));
+    if !(has_several_consumers() && received_spans.is_of_several(place, Whose::Anybodys, accept)) {
+        return received_spans.claim(place, Whose::Anybodys, |origin, _| accept(origin));
     }
-    let brought = brought()?;
-    received_spans.claim(place, |origin, span| accept(origin) && span.came_with(brought.as_ref()))
+    if let Some(brought) = brought() {
+        let came_with_it =
+            |origin: &SpanOrigin, span: &FinishedSpan| accept(origin) && span.came_with(brought.as_ref());
+        return received_spans.claim(place, Whose::Anybodys, came_with_it);
+    }
+    let is_one = !received_spans.is_of_several(place, Whose::ThisThreads, accept);
+    is_one.then(|| received_spans.claim(place, Whose::ThisThreads, |origin, _| accept(origin))).flatten()
 }
 
 /// What a message's headers say; `None`: it is nobody's.

@@ -65,7 +65,7 @@ fn every_delivery_is_claimed_or_leaves_and_never_both() {
                         let span = span(origin, client, offset);
                         received_spans.hold(&span, &extra(offset), HASH, client as usize, Moment::now(), see);
                         if offset % 2 == 0 {
-                            if let Some(claimed) = received_spans.claim(&place(offset), |_, _| true) {
+                            if let Some(claimed) = received_spans.claim(&place(offset), Whose::Anybodys, |_, _| true) {
                                 see(&claimed.span, &claimed.extra);
                             }
                         }
@@ -99,11 +99,11 @@ fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
     let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
     received_spans.hold(&span(&origin, 0, 5), b"state", HASH, 0, Moment::now(), never);
     // The same place in the table.
-    assert!(received_spans.claim(&place(5 + PLACES as i64), |_, _| true).is_none());
-    assert!(received_spans.claim(&place(5), |_, _| false).is_none());
-    let claimed = received_spans.claim(&place(5), |_, _| true).unwrap();
+    assert!(received_spans.claim(&place(5 + PLACES as i64), Whose::Anybodys, |_, _| true).is_none());
+    assert!(received_spans.claim(&place(5), Whose::Anybodys, |_, _| false).is_none());
+    let claimed = received_spans.claim(&place(5), Whose::Anybodys, |_, _| true).unwrap();
     assert_eq!((claimed.span.offset, claimed.extra), (5, b"state".to_vec()));
-    assert!(received_spans.claim(&place(5), |_, _| true).is_none(), "once");
+    assert!(received_spans.claim(&place(5), Whose::Anybodys, |_, _| true).is_none(), "once");
 }
 
 /// Without `came_with` the work on one cluster's message takes the span of the other's.
@@ -113,26 +113,61 @@ fn of_two_clusters_messages_at_one_place_each_is_known_by_what_it_brought() {
     let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
     let brought = |sender: u8, trace: u8| SpanContext { trace_id: [trace; 16], span_id: [sender; 8], flags: 1 };
     let hold = |client: u64, brought: SpanContext| {
-        let span =
-            FinishedSpan { trace_id: brought.trace_id, parent_span_id: brought.span_id, ..span(&origin, client, 5) };
+        let flags = SpanFlags(SpanFlags::PARENT_REMOTE);
+        let (trace_id, parent_span_id) = (brought.trace_id, brought.span_id);
+        let span = FinishedSpan { trace_id, parent_span_id, flags, ..span(&origin, client, 5) };
         received_spans.hold(&span, &[], HASH, client as usize, Moment::now(), never);
     };
     let claimed = |headers: Option<SpanContext>| {
-        let claimed = received_spans.claim(&place(5), |_, span| span.came_with(headers.as_ref()));
+        let claimed = received_spans.claim(&place(5), Whose::Anybodys, |_, span| span.came_with(headers.as_ref()));
         claimed.map(|claimed| u64::from_be_bytes(claimed.span.span_id))
     };
     hold(1, brought(1, 1));
-    assert!(!received_spans.is_of_several(&place(5), |_| true));
+    assert!(!received_spans.is_of_several(&place(5), Whose::Anybodys, |_| true));
     // Two consumers of one cluster have the same message.
     hold(2, brought(1, 1));
-    assert!(!received_spans.is_of_several(&place(5), |_| true));
+    assert!(!received_spans.is_of_several(&place(5), Whose::Anybodys, |_| true));
     hold(3, brought(3, 3));
-    assert!(received_spans.is_of_several(&place(5), |_| true) && !received_spans.is_of_several(&place(5), |_| false));
+    assert!(
+        received_spans.is_of_several(&place(5), Whose::Anybodys, |_| true)
+            && !received_spans.is_of_several(&place(5), Whose::Anybodys, |_| false)
+    );
     assert_eq!((claimed(Some(brought(4, 4))), claimed(None)), (None, None));
     assert_eq!(claimed(Some(brought(3, 3))), Some(3));
     let written_for_the_program = SpanContext { trace_id: [1; 16], span_id: 2_u64.to_be_bytes(), flags: 1 };
     assert_eq!(claimed(Some(written_for_the_program)), Some(2));
     assert_eq!((claimed(Some(brought(1, 1))), claimed(Some(brought(1, 1)))), (Some(1), None));
+}
+
+/// Without its flag the call's span is taken for what each message brought, and no headers are those of either.
+#[test]
+fn messages_of_no_sender_that_two_calls_handed_over_are_of_one_cluster() {
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
+    for call in [1, 2] {
+        let below = FinishedSpan { parent_span_id: [call; 8], ..span(&origin, u64::from(call), 5) };
+        assert_eq!(below.brought(), Some(None));
+        received_spans.hold(&below, &[], HASH, usize::from(call), Moment::now(), |_, _| panic!("there is room"));
+    }
+    assert!(!received_spans.is_of_several(&place(5), Whose::Anybodys, |_| true));
+    assert!(received_spans.claim(&place(5), Whose::Anybodys, |_, span| span.came_with(None)).is_some());
+}
+
+#[test]
+fn who_does_not_know_what_a_message_brought_gets_what_its_thread_was_handed_and_no_other() {
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
+    let hold = |client: u64| {
+        received_spans
+            .hold(&span(&origin, client, 5), &[], HASH, client as usize, Moment::now(), |_, _| panic!("there is room"));
+    };
+    let of_this_thread = || {
+        let claimed = received_spans.claim(&place(5), Whose::ThisThreads, |_, _| true)?;
+        Some(u64::from_be_bytes(claimed.span.span_id))
+    };
+    std::thread::scope(|scope| scope.spawn(|| hold(1)).join().unwrap());
+    assert_eq!(of_this_thread(), None);
+    hold(2);
+    assert_eq!((of_this_thread(), of_this_thread()), (Some(2), None));
+    assert!(received_spans.claim(&place(5), Whose::Anybodys, |_, _| true).is_some(), "the other thread's waits");
 }
 
 #[test]
@@ -154,7 +189,7 @@ fn what_waits_with_a_delivery_is_whole_beside_its_neighbours_and_what_is_too_lon
         let too_long = vec![9; EXTRA + 1];
         assert!(hold(9, &too_long).is_none());
         assert_eq!(left, [(9, too_long)]);
-        let extra = |offset: i64| received_spans.claim(&place(offset), |_, _| true).unwrap().extra;
+        let extra = |offset: i64| received_spans.claim(&place(offset), Whose::Anybodys, |_, _| true).unwrap().extra;
         assert!(extra(6) == waits && around.iter().all(|offset| extra(*offset) == neighbour(*offset)), "{len}");
     }
 }
@@ -185,8 +220,9 @@ fn of_messages_that_share_a_place_none_leaves_while_there_are_slots_of_it() {
     while delivered.elapsed() == 0 {}
     received_spans.prolong_message(&place(offsets[2]), 0, 0, EndedBy::Commit);
     received_spans.prolong_message(&place(offsets[0]), 0, 0, EndedBy::Commit);
-    let has_a_length =
-        |offset| received_spans.claim(&place(offset), |_, _| true).unwrap().span.kind == SpanKind::Process;
+    let has_a_length = |offset| {
+        received_spans.claim(&place(offset), Whose::Anybodys, |_, _| true).unwrap().span.kind == SpanKind::Process
+    };
     assert_eq!(offsets.map(has_a_length), [false, false, true]);
 }
 
@@ -228,8 +264,9 @@ const TRIES: usize = 200;
 
 #[test]
 fn a_claim_waits_for_a_thread_that_only_looks() {
-    let claimed =
-        taken_from_a_thread_that_only_looks(|received_spans, _| received_spans.claim(&place(1), |_, _| true).is_some());
+    let claimed = taken_from_a_thread_that_only_looks(|received_spans, _| {
+        received_spans.claim(&place(1), Whose::Anybodys, |_, _| true).is_some()
+    });
     assert!(claimed > TRIES / 10, "{claimed} of {TRIES}");
 }
 
@@ -265,7 +302,7 @@ fn no_step_of_the_systems_clock_is_in_the_length_that_a_commit_shows() {
         received_spans.prolong_message(&place(1), 0, delivered.elapsed() + HOUR, EndedBy::Commit);
         while delivered.elapsed() < 1000 {}
         received_spans.prolong_message(&place(1), 0, 0, EndedBy::Commit);
-        let claimed = received_spans.claim(&place(1), |_, _| true).unwrap().span;
+        let claimed = received_spans.claim(&place(1), Whose::Anybodys, |_, _| true).unwrap().span;
         let length = claimed.end - claimed.start;
         assert!(claimed.kind == SpanKind::Process && (1000..HOUR / 2).contains(&length), "{length}");
     }
@@ -326,9 +363,13 @@ fn a_delivery_that_is_changed_goes_on_waiting() {
     ));
     assert!(!received_spans.change(&place(8), |_| true, |_, _, _| panic!("it is not there")));
     assert!(!received_spans.change(&place(7), |_| false, |_, _, _| panic!("it is another's")));
-    let claimed = received_spans.claim(&place(7), |_, _| true).unwrap();
+    let claimed = received_spans.claim(&place(7), Whose::Anybodys, |_, _| true).unwrap();
     assert_eq!((claimed.span.trace_id, claimed.extra), ([9; 16], extra(9)), "which is longer");
     received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, Moment::now(), |_, _| panic!("nothing was there"));
     assert!(received_spans.change(&place(7), |_| true, |_, _, _| vec![0; EXTRA + 1]));
-    assert_eq!(received_spans.claim(&place(7), |_, _| true).unwrap().extra, extra(7), "there is no room for more");
+    assert_eq!(
+        received_spans.claim(&place(7), Whose::Anybodys, |_, _| true).unwrap().extra,
+        extra(7),
+        "there is no room for more"
+    );
 }
