@@ -6,9 +6,10 @@ import functools
 import heapq
 import json
 import logging
+import threading
 from types import FunctionType
 
-from tracer_interceptors import _since
+from tracer_interceptors import _since, _started
 from tracer_interceptors._root import Root
 
 
@@ -308,3 +309,25 @@ print(*map(told, OF_BOTH_OR_OF_NOTHING), sep="\n")
 print("--")
 said = told(by_one_function_and_another)
 print(said, "y" if producer.sent == "yxy" else "X")
+
+
+def a_thread_whose_start_another_library_had_before():
+    """As Sentry's, which takes what it finds for a class's function, and calls it with the thread."""
+    done = []
+
+    class Own(threading.Thread):
+        def run(self):
+            done.append("its class's")
+
+    replaced = threading.Thread()
+    replaced.run = lambda *_: done.append("its own")
+    for thread in (threading.Thread(target=done.append, args=("its target",)), Own(), replaced):
+        _started._Begun(thread, None)
+        before = getattr(thread.run, "__func__", thread.run)
+        thread.run = functools.wraps(before)(lambda *given: before(threading.current_thread(), *given))
+        thread.start()
+        thread.join()
+    assert done == ["its target", "its class's", "its own"], done
+
+
+a_thread_whose_start_another_library_had_before()

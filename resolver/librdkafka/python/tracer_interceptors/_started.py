@@ -279,22 +279,27 @@ class _Begun:
 
     def __init__(self, thread: Any, it: Any) -> None:
         own = thread.__dict__
-        self._thread, self._it = thread, it
+        # Whoever wraps this keeps it, and the thread has that.
+        self._thread, self._it = ref(thread), it
         #: What the thread itself, not its class, had of this name.
         self._own = own.get("run", self)
         own["run"] = self
 
-    def __call__(self) -> None:
-        thread, it = self._thread, self._it
+    def __call__(self, *_: Any, **__: Any) -> None:
+        # Another library's `start`, such as Sentry's, may have taken it for the function of a class, and have put its own around it.
+        thread, it = self._thread(), self._it
         self.forget()
         if it is not None:
             tried(enter, it)
             del it
-        thread.run()
+        if self._own is self:
+            type(thread).run(thread)
+        else:
+            self._own()
 
     def forget(self) -> None:
         """The thread is as it was."""
-        own, before = self._thread.__dict__, self._own
+        own, before = self._thread().__dict__, self._own
         self._it = None
         if own.get("run") is not self:
             return
