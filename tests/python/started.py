@@ -9,7 +9,7 @@ import logging
 import threading
 from types import FunctionType
 
-from tracer_interceptors import _since, _started
+from tracer_interceptors import _aio, _sends, _since, _started
 from tracer_interceptors._root import Root
 
 
@@ -331,3 +331,19 @@ def a_thread_whose_start_another_library_had_before():
 
 
 a_thread_whose_start_another_library_had_before()
+
+
+def a_record_of_no_message_that_is_put_into_a_buffer():
+    """As `AIOProducer`'s is: whoever sends the buffer says nothing of it."""
+
+    class Manager:
+        def add_message(self, record):
+            buffer.append(record)
+
+    buffer = []
+    _aio.producers(type("module", (), {"ProducerBatchManager": Manager}))
+    Manager().add_message({"value": b"paid"})
+    assert all(map(_sends.is_noted, buffer)) and _sends.runs(buffer) == [(None, [{"value": b"paid"}])], buffer
+
+
+a_record_of_no_message_that_is_put_into_a_buffer()

@@ -90,9 +90,8 @@ def producers(module: Any) -> None:
     @wraps(original)
     def add_message(self, msg_data, *args, **kwargs):  # type: ignore[no-untyped-def]
         try:
-            noted = _sends.note(msg_data.get("value"), msg_data.get("key"))
-            if noted is not None:
-                msg_data[_sends.NOTED] = noted
+            # Of none too: or it would be of the message of whoever sends the buffer.
+            msg_data[_sends.NOTED] = _sends.note(msg_data.get("value"), msg_data.get("key"))
         except Exception as error:
             note_defect("a record is sent without its parent", error)
         return original(self, msg_data, *args, **kwargs)
