@@ -9,7 +9,7 @@ import logging
 import threading
 from types import FunctionType
 
-from tracer_interceptors import _aio, _sends, _since, _started
+from tracer_interceptors import _aio, _queues, _sends, _since, _started
 from tracer_interceptors._root import Root
 
 
@@ -347,3 +347,30 @@ def a_record_of_no_message_that_is_put_into_a_buffer():
 
 
 a_record_of_no_message_that_is_put_into_a_buffer()
+
+
+def a_queue_that_ever_more_tasks_put_into():
+    class Line:
+        def put(self, item):
+            return None
+
+        get = put
+
+    class Module:
+        Queue, LifoQueue = Line, type("LifoQueue", (), {})
+
+    _queues.threads(Module)
+    line, real = Line(), _queues.train
+    line.__dict__[_queues._NAME] = watch = _queues._Watch()
+    try:
+        for number in range(_queues.MOST_PUTTERS + 1):
+            assert watch.is_believed and len(watch.putters) == number
+            _queues.train = lambda: number
+            line.put("one")
+            watch.put.clear()
+    finally:
+        _queues.train = real
+    assert not watch.is_believed
+
+
+a_queue_that_ever_more_tasks_put_into()

@@ -16,6 +16,8 @@ from ._trains import train
 
 #: More than this a queue is not watched for.
 MOST = 100_000
+#: Nor for more who put something there, such as a task for each request.
+MOST_PUTTERS = 4_000
 #: So many more may be noted than are there, before that is looked at.
 SLACK = 4
 _NAME = "_tracer_interceptors"
@@ -218,7 +220,7 @@ def _note(queue: Any, item: Any) -> Any:
     watch.putting.add(id(each))
     several = watch.put.setdefault(id(item), [])
     several.append(each)
-    if len(watch.put) > MOST:
+    if len(watch.put) > MOST or len(watch.putters) > MOST_PUTTERS:
         watch.doubt()
     return watch, several, each
 
