@@ -374,3 +374,23 @@ def a_queue_that_ever_more_tasks_put_into():
 
 
 a_queue_that_ever_more_tasks_put_into()
+
+
+def threads_that_are_a_pool_s_own():
+    class Worker(threading.Thread):
+        """As anyio's."""
+
+        __module__ = "anyio._backends._asyncio"
+
+    def feed():
+        """As multiprocessing's."""
+
+    feed.__module__ = "multiprocessing.queues"
+    own = threading.Thread(target=once, args=(1,))
+    threads = Worker(), threading.Thread(target=feed, args=(1,), daemon=True), own
+    assert [*map(_started._is_service, threads)] == [True, True, False]
+    # A program's own work may be run by a class of those.
+    assert not _started._is_service(Worker(target=once, args=(1,)))
+
+
+threads_that_are_a_pool_s_own()

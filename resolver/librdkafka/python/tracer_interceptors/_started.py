@@ -263,13 +263,19 @@ def _of_thread(thread: Any) -> "tuple[list[Any], bool, Any]":
 def _is_service(thread: Any) -> bool:
     """Whether it is none of the message's work, though it begins in its course: a pool's, or a daemon that is given nothing."""
     own = thread.__dict__
-    if own.get("_target") is _worker:
+    target = own.get("_target")
+    if target is _worker:
+        return True
+    module = _module_of(type(thread)) if target is None else _module_of_function(target)
+    if type(module) is str and module.startswith(_WITH_POOLS):
         return True
     is_given_nothing = all(type(given) in _MANY and not given for given in (own.get("_args"), own.get("_kwargs")))
     return own.get("_daemonic") is True and is_given_nothing
 
 
 _MANY = (*_SEVERAL, dict, type(None))
+#: Whose own threads work for all who come.
+_WITH_POOLS = ("anyio.", "concurrent.futures.", "multiprocessing.")
 
 
 class _Begun:
@@ -378,11 +384,15 @@ def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
 
 def _is_of_loop(function: Any) -> bool:
     """Whether it is asyncio's own, such as what wakes a task up."""
+    module = _module_of_function(function)
+    return type(module) in _NAMES and module in _LOOPS
+
+
+def _module_of_function(function: Any) -> Any:
     if type(function) is MethodType:
         function = function.__func__
     kind = type(function)
-    module = function.__module__ if kind in _NAMED else _module_of(kind)
-    return type(module) in _NAMES and module in _LOOPS
+    return function.__module__ if kind in _NAMED else _module_of(kind)
 
 
 _NAMED = (FunctionType, BuiltinFunctionType)
