@@ -6,6 +6,7 @@ import functools
 import heapq
 import json
 import logging
+import sys
 import threading
 from types import FunctionType
 
@@ -394,3 +395,19 @@ def threads_that_are_a_pool_s_own():
 
 
 threads_that_are_a_pool_s_own()
+
+
+def names_that_the_program_asks_for(number):
+    """They are the program's: before Python 3.13 there is one `dict` of them."""
+    asked = locals()
+    number *= 2
+    producer.produce("payments", number)
+    json.dumps(asked)
+    exec("price = 3")
+    producer.produce("payments", number)
+    return eval("price") if sys.version_info < (3, 13) else 3
+
+
+producer.root, producer.sent = Root.of(names_that_the_program_asks_for.__code__, {"number": 1}), ""
+assert names_that_the_program_asks_for(1) == 3
+assert producer.sent == "xx" or sys.version_info >= (3, 13), producer.sent

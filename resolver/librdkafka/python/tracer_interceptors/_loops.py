@@ -11,7 +11,7 @@ from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, Method
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from . import _library
-from ._root import DATA, OPTIMIZED, members_of, names_of
+from ._root import DATA, OPTIMIZED, is_hidden, members_of, names_of
 from ._values import NOW, OLD, Own, made_of
 
 #: Calls for messages, by their names.
@@ -135,6 +135,9 @@ def _turn(frame: Optional[FrameType], once: bool = False, read: Optional["Read"]
         asks = NONE
         rest = around
         if around:
+            if is_hidden(frame.f_code):
+                # Whether it asks for messages is not known: nothing is guessed.
+                return False if once else None
             asks = flow.asking(around, values, LEVELS)
             rest = flow.round(place, asks) if asks else around
             if not once and not flow.ends(rest, asks):

@@ -69,9 +69,22 @@ class Root:
         return cls.of(code, {name: values[name] for name in code.co_varnames[: code.co_argcount] if name in values})
 
 
-def names_of(frame: Any) -> Any:
+def is_hidden(code: CodeType) -> bool:
+    """Whether what the names of a function mean that runs is not to be asked for: before Python 3.13 that changes what the program has
+    from `locals()`, or runs code in."""
+    return _IS_ONE and bool(code.co_flags & OPTIMIZED) and not _ASKS.isdisjoint(code.co_names)
+
+
+#: Whether all who ask for a frame's names are given one and the same `dict`.
+_IS_ONE = sys.version_info < (3, 13)
+_ASKS = frozenset(("locals", "vars", "exec", "eval", "dir"))
+
+
+def names_of(frame: Any, has_begun: bool = True) -> Any:
     """What a frame's own names mean. Before Python 3.13 it holds on to what it has put together for that, which is emptied: the
     program's objects live no longer than without us."""
+    if has_begun and is_hidden(frame.f_code):
+        return {}
     own = frame.f_locals
     if type(own) is not dict or not frame.f_code.co_flags & OPTIMIZED:
         return own

@@ -24,7 +24,7 @@ from ._loops import (
     program,
     since,
 )
-from ._root import IS_SHARED, Root, kind_of
+from ._root import IS_SHARED, Root, is_hidden, kind_of
 from ._values import NOW, OLD
 
 #: Frames up from what is made to where the code begins that was started.
@@ -84,6 +84,9 @@ def _made_since(frames: List[FrameType], names: FrozenSet[str], read: Read) -> A
             # It passes on what it is called with, such as to a handler of log records.
             is_own, shared = True if names else None, set()
             continue
+        if is_hidden(frame.f_code):
+            # Of what it is made is not known: nothing is guessed.
+            return OTHERS
         flow = flow_of(frame.f_code)
         place = flow.instruction_at(frame.f_lasti)
         if is_own is not None:

@@ -339,7 +339,7 @@ def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
     if frame is None:
         return [], True, None
     code = coro.cr_code
-    own = names_of(frame)
+    own = names_of(frame, has_begun=False)
     objects = [*own.values()]
     key = (id(code), *map(type, objects))
     known = coroutines.get(key)
