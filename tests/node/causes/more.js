@@ -4,7 +4,8 @@
 const EventEmitter = require('events');
 const { Readable, Transform, Writable, pipeline } = require('stream');
 const { Worker } = require('worker_threads');
-const { KafkaConsumer, give, sent } = require('node-rdkafka');
+const { KafkaConsumer, begun, ended, give, sent } = require('node-rdkafka');
+const { currentContext } = require('../../../resolver/librdkafka/npm/layer/register');
 const { COUNT, aWhile, again, ask, bill, billLater, consumer, forward, listening, lists, producer, sleep, take } = require('./words');
 
 /** At most so many at a time, as p-limit does it. */
@@ -60,6 +61,38 @@ module.exports = {
       objectMode: true, write(made, encoding, done) { producer.produce('bills', 0, Buffer.from(made.of)); setImmediate(done); },
     });
     await new Promise((done) => pipeline(stream, bills, sink, done));
+  },
+  async 'sink that calls itself again when it is ready'() {
+    const under = [];
+    let isReady = false;
+    const sink = new Writable({
+      objectMode: true,
+      write(order, encoding, done) {
+        if (!isReady) return this.once('ready', () => this._write(order, encoding, done));
+        under.push([order.offset, currentContext()]);
+        bill(order);
+        return setTimeout(done, 1);
+      },
+    });
+    const stream = KafkaConsumer.createReadStream();
+    setTimeout(() => { isReady = true; sink.emit('ready'); }, 20);
+    await new Promise((done) => pipeline(stream, sink, done));
+    const contexts = new Set(under.map(([, context]) => context));
+    if (contexts.size !== under.length || contexts.has(undefined)) throw new Error(`written under ${JSON.stringify(under)}`);
+  },
+  async 'sink that fails with chunks that wait'() {
+    let count = 0;
+    const sink = new Writable({
+      objectMode: true,
+      write(order, encoding, done) {
+        bill(order);
+        count += 1;
+        setTimeout(() => done(count === 4 ? new Error('full') : null), 5);
+      },
+    });
+    await new Promise((done) => pipeline(KafkaConsumer.createReadStream(), sink, () => setTimeout(done, 100)));
+    const open = [...begun.keys()].filter((offset) => !ended.get(offset));
+    if (begun.size < 5 || open.length > 0) throw new Error(`${begun.size} begun, not ended: ${open}`);
   },
   async 'pipeline with a generator, cut'() {
     const stream = KafkaConsumer.createReadStream();

@@ -63,12 +63,16 @@ function followWriting(stream) {
   followed.add(stream);
   const waiting = followWrites(stream, (chunk) => originOf(chunk) || currentProcessing() || NONE);
   const { _write, push } = stream;
+  // It may call itself again, as one does that waits until it is ready: then this is what it was called for.
+  const under = new WeakMap();
   define(stream, '_write', function written(chunk, encoding, done) {
-    const processing = waiting.shift() || NONE;
-    const over = calledBy(done, (self, results) => {
+    const again = under.get(done);
+    const processing = again || waiting.shift() || NONE;
+    const over = again ? done : calledBy(done, (self, results) => {
       guarded(() => processing.release());
       return Reflect.apply(done, self, results);
     });
+    under.set(over, processing);
     const begin = isMessage(chunk) ? runIn : runLazilyIn;
     return begin(processing, () => _write.call(this, chunk, encoding, over));
   });
@@ -158,22 +162,29 @@ function followWrites(stream, writtenFor) {
     processing.hold();
     waiting.push(processing);
   };
-  const { write, end } = stream;
+  const { write, end, _destroy } = stream;
   define(stream, 'write', function written(chunk, ...others) {
-    guarded(() => keep(chunk));
+    if (!stream.destroyed) guarded(() => keep(chunk));
     const before = waiting.length;
     try {
       return write.call(this, chunk, ...others);
     } catch (error) {
       // It was refused.
-      if (waiting.length === before) waiting.pop().release();
+      if (before > 0 && waiting.length === before) waiting.pop().release();
       throw error;
     }
   });
   define(stream, 'end', function ended(chunk, ...others) {
-    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') guarded(() => keep(chunk));
+    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function' && !stream.destroyed) guarded(() => keep(chunk));
     return end.call(this, chunk, ...others);
   });
+  if (typeof _destroy === 'function') {
+    // What still waits is never written.
+    define(stream, '_destroy', function destroyed(error, done) {
+      guarded(() => waiting.splice(0).forEach((processing) => processing.release()));
+      return _destroy.call(this, error, done);
+    });
+  }
   return waiting;
 }
 
