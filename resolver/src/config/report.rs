@@ -10,5 +10,5 @@ pub(super) mod lines;
 pub(super) mod order;
 pub(super) mod problem;
 mod render;
-mod secrets_in_line;
+pub(super) mod secrets_in_line;
 pub(super) mod suggestion;

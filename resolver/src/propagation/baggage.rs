@@ -42,8 +42,8 @@ impl<'a> BaggageEntry<'a> {
 pub fn join_baggage<'a>(joined: &mut Vec<u8>, values: &mut impl Iterator<Item = &'a [u8]>) {
     joined.clear();
     for value in values {
-        if joined.len() + value.len() < BAGGAGE_MAX_BYTES {
-            let comma: &[u8] = if joined.is_empty() { b"" } else { b"," };
+        let comma: &[u8] = if joined.is_empty() { b"" } else { b"," };
+        if joined.len() + comma.len() + value.len() <= BAGGAGE_MAX_BYTES {
             joined.extend_from_slice(comma);
             joined.extend_from_slice(value);
         }

@@ -139,6 +139,9 @@ impl Plan {
         self.settings.name == other.settings.name
             && Arc::ptr_eq(&self.library, &other.library)
             && self.config == other.config
+            // What is read anew when it is refused, and what is blotted out.
+            && are_the_same(&self.settings.config_files, &other.settings.config_files)
+            && are_the_same(&self.settings.config_secrets, &other.settings.config_secrets)
             && sending(self) == sending(other)
             && self.settings.spool == other.settings.spool
     }
@@ -189,6 +192,11 @@ fn key_path(config: &Value, pointer: &str) -> Option<String> {
         });
     }
     Some(path)
+}
+
+/// In whatever order a file has them.
+fn are_the_same<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.len() == other.len() && one.iter().all(|each| other.contains(each))
 }
 
 #[cfg(test)]

@@ -84,7 +84,10 @@ fn ties(draft: &ConfigDraft, unreachable: &[bool], findings: &mut Findings) {
                 let group = groups.entry((key, rank, constraints.clone())).or_default();
                 for (other, place) in group.iter().filter(|(other, _)| !std::ptr::eq(*other, service)) {
                     pairs += 1;
-                    if pairs > MAX_PAIRS || !tie(&placed.pattern, &place.pattern) {
+                    if pairs > MAX_PAIRS {
+                        return;
+                    }
+                    if !tie(&placed.pattern, &place.pattern) {
                         continue;
                     }
                     let message = format!(

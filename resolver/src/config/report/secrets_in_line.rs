@@ -7,15 +7,32 @@
 use std::ops::Range;
 
 /// Secrets in one line of a TOML or JSON text. References stay: they stand for what is not there to be seen.
-pub(super) fn secrets_in(line: &str) -> Vec<Range<usize>> {
+pub(in crate::config) fn secrets_in(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut key = "";
+    // Whether what comes is the key's value, and not a table of others or a comment.
+    let mut is_value = false;
+    let mut is_list = false;
     let mut at = 0;
     while let Some(c) = line.get(at..).and_then(|rest| rest.chars().next()) {
         let end = match c {
             '"' | '\'' => end_of_quoted(line, at, c),
+            c if is_bare(c) && is_value && is_secret(key) => {
+                // Its quotes were forgotten.
+                let text = line.get(at..).unwrap_or_default();
+                let value =
+                    text.get(..length_of(Some(text), |c| !matches!(c, ',' | '}' | ']' | '#'))).unwrap_or_default();
+                let value = value.trim_end();
+                if !matches!(value, "true" | "false") {
+                    found.push(shifted(after_scheme(value), at));
+                }
+                at += value.len();
+                continue;
+            }
             c if is_bare(c) => at + length_of(line.get(at..), is_bare),
             _ => {
+                is_list = c == '[' || is_list && c != ']';
+                is_value &= !matches!(c, '{' | '}' | '#') && (c != ',' || is_list);
                 at += c.len_utf8();
                 continue;
             }
@@ -24,7 +41,7 @@ pub(super) fn secrets_in(line: &str) -> Vec<Range<usize>> {
         let text = line.get(inside.clone()).unwrap_or_default();
         let behind = if is_bare(c) { end } else { (end + 1).min(line.len()) };
         if line.get(behind..).is_some_and(|rest| rest.trim_start().starts_with(['=', ':'])) {
-            key = text;
+            (key, is_value, is_list) = (text, true, false);
         } else if !is_bare(c) {
             let parts = if is_secret(key) { vec![after_scheme(text)] } else { parts_that_are(text) };
             let hidden = parts.into_iter().flat_map(|part| {
@@ -183,6 +200,13 @@ mod tests {
                 r#"password_file = "/run/p", topics = ["auth", "token"]"#,
             ),
             (r#"endpoint = "http://h:1/@x", path = "a?b=c""#, r#"endpoint = "http://h:1/@x", path = "a?b=c""#),
+            ("a = { authorization = Bearer x1, b = c }", "a = { authorization = Bearer **, b = c }"),
+            ("password = s3=cr#t # ok", "password = *****#t # ok"),
+            ("password = 12345", "password = *****"),
+            ("tokens = [ab, cd ] # ok", "tokens = [**, ** ] # ok"),
+            (r#""authToken": abc, "b": true"#, r#""authToken": ***, "b": true"#),
+            ("token_is_sent = true", "token_is_sent = true"),
+            ("credentials = { user = ann }", "credentials = { user = ann }"),
             (r#"[services."auth-tokens"]"#, r#"[services."auth-tokens"]"#),
         ] {
             assert_eq!(shown(line), expected);

@@ -151,3 +151,14 @@ fn written(entries: &[(&str, &str, &str)]) -> (String, usize) {
 fn owned((key, value, metadata): (&str, &str, &str)) -> Entry {
     (key.to_owned(), value.to_owned(), metadata.to_owned())
 }
+
+#[test]
+fn as_much_as_the_limit_is_joined_and_no_byte_more() {
+    let whole = vec![b'a'; BAGGAGE_MAX_BYTES];
+    let part = vec![b'a'; BAGGAGE_MAX_BYTES - 2];
+    let mut joined = Vec::new();
+    join_baggage(&mut joined, &mut [&whole[..], b"b"].into_iter());
+    assert_eq!(joined, whole);
+    join_baggage(&mut joined, &mut [&part[..], b"bc", b"b"].into_iter());
+    assert_eq!(joined, [&part[..], b",b"].concat());
+}

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::config::report::code;
 use crate::config::report::problem::Problem;
+use crate::config::report::secrets_in_line::secrets_in;
 
 /// A value that is none: a word without quotes, or nothing.
 ///
@@ -38,11 +39,13 @@ pub(super) fn explanation(span: &Range<usize>, found: &str, whole_line: &str, is
         return at("a comma is missing between two entries", String::new())
             .help("commas stand between the entries: [\"a\", \"b\"], { a = 1, b = 2 }");
     }
+    let is_shown = secrets_in(whole_line).is_empty();
     let in_backticks = word.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
     if let Some(text) = in_backticks {
-        return at("a text stands in \" or in ', and not in `", format!("write \"{text}\""));
+        let label = if is_shown { format!("write \"{text}\"") } else { "put it into one of these".to_owned() };
+        return at("a text stands in \" or in ', and not in `", label);
     }
-    let label = if word.chars().count() <= 60 && !word.contains(['"', '\\', '\n']) {
+    let label = if is_shown && word.chars().count() <= 60 && !word.contains(['"', '\\', '\n']) {
         format!("write \"{word}\"")
     } else {
         "put it into quotes".to_owned()
@@ -61,4 +64,22 @@ pub(super) fn is_decimal_comma(before: &str) -> bool {
 /// Whether this key takes `true` or `false`; others have words for it.
 fn is_yes_or_no(key: &str) -> bool {
     ["reinject", "commit_spans"].iter().any(|known| key.ends_with(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_without_quotes_is_not_repeated() {
+        for (word, line, shown) in [
+            ("s3cret", "password = s3cret", "put it into quotes"),
+            ("Bearer x1 }", "config = { headers = { authorization = Bearer x1 }", "put it into quotes"),
+            ("`s3cret`", "password = `s3cret`", "put it into one of these"),
+            ("orders", "topics = orders", "write \\\"orders\\\""),
+        ] {
+            let told = format!("{:?}", explanation(&(0..1), word, line, false));
+            assert!(told.contains(shown) && !told.contains("s3cret") && !told.contains("x1"), "{told}");
+        }
+    }
 }
