@@ -80,6 +80,24 @@ module.exports = {
     const contexts = new Set(under.map(([, context]) => context));
     if (contexts.size !== under.length || contexts.has(undefined)) throw new Error(`written under ${JSON.stringify(under)}`);
   },
+  async 'sink that writes several one by one'() {
+    const under = [];
+    const sink = new Writable({
+      objectMode: true,
+      write(order, encoding, done) {
+        under.push([order.offset, currentContext()]);
+        bill(order);
+        setTimeout(done, 1);
+      },
+      async writev(chunks, done) {
+        for (const { chunk, encoding } of chunks) await new Promise((written) => this._write(chunk, encoding, written));
+        done();
+      },
+    });
+    await new Promise((done) => pipeline(KafkaConsumer.createReadStream(), sink, done));
+    const contexts = new Set(under.map(([, context]) => context));
+    if (contexts.size !== under.length || contexts.has(undefined)) throw new Error(`written under ${JSON.stringify(under)}`);
+  },
   async 'sink that fails with chunks that wait'() {
     let count = 0;
     const sink = new Writable({

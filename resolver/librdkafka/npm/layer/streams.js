@@ -61,29 +61,18 @@ function followReading(stream, tell) {
 function followWriting(stream) {
   if (!stream || followed.has(stream) || typeof stream._write !== 'function') return;
   followed.add(stream);
-  const waiting = followWrites(stream, (chunk) => originOf(chunk) || currentProcessing() || NONE);
+  const taken = followWrites(stream, (chunk) => originOf(chunk) || currentProcessing() || NONE);
   const { _write, push } = stream;
-  // It may call itself again, as one does that waits until it is ready: then this is what it was called for.
-  const under = new WeakMap();
   define(stream, '_write', function written(chunk, encoding, done) {
-    const again = under.get(done);
-    const processing = again || waiting.shift() || NONE;
-    const over = again ? done : calledBy(done, (self, results) => {
-      guarded(() => processing.release());
-      return Reflect.apply(done, self, results);
-    });
-    under.set(over, processing);
+    const { processings: [processing], over } = taken([chunk], done);
     const begin = isMessage(chunk) ? runIn : runLazilyIn;
     return begin(processing, () => _write.call(this, chunk, encoding, over));
   });
   const { _writev } = stream;
   if (typeof _writev === 'function') {
     define(stream, '_writev', function written(chunks, done) {
-      const processings = chunks.map(() => waiting.shift() || NONE);
-      return runLazilyIn(NONE, () => _writev.call(this, chunks, calledBy(done, (self, results) => {
-        guarded(() => processings.forEach((processing) => processing.release()));
-        return Reflect.apply(done, self, results);
-      })));
+      const { over } = taken(chunks.map(({ chunk }) => chunk), done);
+      return runLazilyIn(NONE, () => _writev.call(this, chunks, over));
     });
   }
   if (typeof push !== 'function') return;
@@ -97,7 +86,7 @@ function followWriting(stream) {
 /** A producer's stream: each record follows from what it was written for. */
 function followWriteStream(stream) {
   followed.add(stream);
-  const waiting = followWrites(stream, (chunk) => {
+  const taken = followWrites(stream, (chunk) => {
     const topic = chunk && chunk.topic;
     const origin = originOf(chunk);
     if (origin !== undefined) {
@@ -110,31 +99,20 @@ function followWriteStream(stream) {
   const { _write, _writev } = stream;
   define(stream, '_write', function written(chunk, encoding, done) {
     // It calls itself again when the producer's queue is full, or not connected yet.
-    const processing = done.processing || waiting.shift() || NONE;
-    const over = (...results) => {
-      guarded(() => processing.release());
-      return done(...results);
-    };
-    over.processing = processing;
+    const { processings: [processing], over } = taken([chunk], done);
     const before = writing;
     writing = { producer: this.producer, processing };
     try {
-      return runLazilyIn(processing, () => _write.call(this, chunk, encoding, done.processing ? done : over));
+      return runLazilyIn(processing, () => _write.call(this, chunk, encoding, over));
     } finally {
       writing = before;
     }
   });
   if (typeof _writev !== 'function') return;
   define(stream, '_writev', function written(chunks, done) {
-    if (done.processing) return _writev.call(this, chunks, done);
-    const batch = { chunks: chunks.map(({ chunk }) => chunk), processings: chunks.map(() => waiting.shift() || NONE), next: 0 };
-    const over = (...results) => {
-      guarded(() => batch.processings.forEach((processing) => processing.release()));
-      batches.delete(this.producer);
-      return done(...results);
-    };
-    over.processing = NONE;
-    batches.set(this.producer, batch);
+    const batch = { chunks: chunks.map(({ chunk }) => chunk), next: 0 };
+    const { processings, over } = taken(batch.chunks, done, () => batches.delete(this.producer));
+    if (over !== done) batches.set(this.producer, { ...batch, processings });
     return runLazilyIn(NONE, () => _writev.call(this, chunks, over));
   });
 }
@@ -154,28 +132,37 @@ function pendingOf(producer, [, , value]) {
   return undefined;
 }
 
-/** Keeps, in their order, what `writtenFor` says that chunks are written for; the list of it, from which it is to be taken. */
+/**
+ * Keeps, in their order, what `writtenFor` says that chunks are written for. What it gives is to be called when the stream writes
+ * some, and gives what they were written for, and what is to be called when they are written; `after` is called then, too.
+ *
+ * A stream writes one after the other. What it asks for meanwhile it asks of itself, as one does that is not ready yet, or that
+ * writes several one by one: then that is what is being written, and `done` is what it was given.
+ */
 function followWrites(stream, writtenFor) {
   const waiting = [];
+  let underWay;
   const keep = (chunk) => {
+    if (stream.destroyed) return;
     const processing = writtenFor(chunk);
     processing.hold();
     waiting.push(processing);
   };
   const { write, end, _destroy } = stream;
   define(stream, 'write', function written(chunk, ...others) {
-    if (!stream.destroyed) guarded(() => keep(chunk));
     const before = waiting.length;
+    guarded(() => keep(chunk));
+    const kept = waiting.length;
     try {
       return write.call(this, chunk, ...others);
     } catch (error) {
       // It was refused.
-      if (before > 0 && waiting.length === before) waiting.pop().release();
+      if (kept > before && waiting.length === kept) waiting.pop().release();
       throw error;
     }
   });
   define(stream, 'end', function ended(chunk, ...others) {
-    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function' && !stream.destroyed) guarded(() => keep(chunk));
+    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') guarded(() => keep(chunk));
     return end.call(this, chunk, ...others);
   });
   if (typeof _destroy === 'function') {
@@ -185,7 +172,22 @@ function followWrites(stream, writtenFor) {
       return _destroy.call(this, error, done);
     });
   }
-  return waiting;
+  return function taken(chunks, done, after = () => {}) {
+    if (underWay !== undefined) return { processings: chunks.map(underWay), over: done };
+    const processings = chunks.map(() => waiting.shift() || NONE);
+    underWay = (chunk) => {
+      if (chunks.length === 1) return processings[0];
+      const at = chunks.indexOf(chunk);
+      return (at === chunks.lastIndexOf(chunk) && processings[at]) || NONE;
+    };
+    const over = calledBy(done, (self, results) => {
+      underWay = undefined;
+      guarded(() => processings.forEach((processing) => processing.release()));
+      guarded(after);
+      return Reflect.apply(done, self, results);
+    });
+    return { processings, over };
+  };
 }
 
 /** An asynchronous iterator: a message is current for whoever takes it out of a result, until they ask for the next one. */
