@@ -21,6 +21,7 @@ use super::kafka_api::RdKafkaError;
 use super::message::one_more_send;
 use super::refused_spans::SPANS_A_SECOND;
 use super::route::{Traced, error_name};
+use super::settled::TurnedAway;
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TraceStateField};
 use crate::clock;
 use crate::per_process::PerProcess;
@@ -52,13 +53,8 @@ struct Known {
     producers: HashMap<usize, ClientHandle>,
     /// The address of the `rd_kafka_t` that an `rd_kafka_topic_t` was last made for.
     topics: HashMap<usize, usize>,
-    /// Of topics there was no room for.
-    turned_away: u32,
+    turned_away: TurnedAway,
 }
-
-/// Topics without room from one look for those of producers that are gone to the next: each looks at all of them, while the program
-/// waits.
-const TURNED_AWAY: u32 = 1_000;
 
 impl Known {
     fn topic_made(&mut self, client: usize, topic: usize, lives: impl Fn(u64) -> bool) {
@@ -69,11 +65,8 @@ impl Known {
             topics.remove(&topic);
             return;
         }
-        if topics.len() >= MAX_TOPICS && !topics.contains_key(&topic) {
-            if turned_away.is_multiple_of(TURNED_AWAY) {
-                topics.retain(|_, client| is_traced(client));
-            }
-            *turned_away = turned_away.wrapping_add(1);
+        if topics.len() >= MAX_TOPICS && !topics.contains_key(&topic) && turned_away.looks() {
+            topics.retain(|_, client| is_traced(client));
         }
         if topics.len() < MAX_TOPICS || topics.contains_key(&topic) {
             topics.insert(topic, client);
@@ -258,15 +251,17 @@ mod tests {
         known.topic_made(0x9000, 7, all);
         assert_eq!(known.topics.get(&7), None);
         known.topic_made(0x2000, 7, all);
-        // The first producer is gone: its topics make room, at a look. Most find the table full and look at nothing.
-        let looks = std::cell::Cell::new(0);
-        for _ in 0..TURNED_AWAY {
-            known.topic_made(0x3000, MAX_TOPICS, |number| {
-                looks.set(looks.get() + 1);
-                number != 1
+        // While all live, most of those without room look at nothing.
+        let asked = std::cell::Cell::new(0);
+        for topic in MAX_TOPICS..MAX_TOPICS + TurnedAway::A_LOOK as usize {
+            known.topic_made(0x1000, topic, |_| {
+                asked.set(asked.get() + 1);
+                true
             });
         }
-        assert!(looks.get() < 2 * MAX_TOPICS, "{}", looks.get());
+        assert!(asked.get() < 2 * MAX_TOPICS, "{}", asked.get());
+        // The first producer is gone: its topics make room, at a look.
+        (0..TurnedAway::A_LOOK).for_each(|_| known.topic_made(0x3000, MAX_TOPICS, |number| number != 1));
         assert_eq!((known.topics.get(&MAX_TOPICS), known.topics.get(&7)), (Some(&0x3000), Some(&0x2000)));
         assert_eq!(known.topics.len(), 2);
     }

@@ -17,7 +17,7 @@ use crate::propagation::{OtMember, SpanContext};
 pub(super) struct Settled {
     partitions: Mutex<HashMap<(u64, i32), Partition>>,
     /// Messages of further partitions, for which there was no room.
-    turned_away: AtomicU32,
+    turned_away: TurnedAway,
 }
 
 /// A topic's messages, as far as a commit settles them.
@@ -68,8 +68,19 @@ struct Counted {
 pub(super) const MAX_LINKS: usize = 100;
 /// Partitions of one client whose messages are remembered. Of further ones, those are while others have nothing that waits.
 const MAX_PARTITIONS: usize = 10_000;
-/// Messages without room from one look for such others to the next: each looks at all of them.
-const TURNED_AWAY: u32 = 1_000;
+/// Those that a full table has no room for. To look at all that it has for what may go is much for each of them.
+#[derive(Debug, Default)]
+pub(super) struct TurnedAway(AtomicU32);
+
+impl TurnedAway {
+    /// From one look to the next.
+    pub(super) const A_LOOK: u32 = 1_000;
+
+    /// One more; whether the table is to be looked through for it.
+    pub(super) fn looks(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(Self::A_LOOK)
+    }
+}
 
 impl Settled {
     /// The message at this place is handed over, and has this span, which may not be sampled.
@@ -79,7 +90,7 @@ impl Settled {
         let mut partitions = self.partitions();
         let key = (topic.1, partition);
         if partitions.len() >= MAX_PARTITIONS && !partitions.contains_key(&key) {
-            if self.turned_away.fetch_add(1, Ordering::Relaxed) % TURNED_AWAY == 0 {
+            if self.turned_away.looks() {
                 partitions.retain(|_, partition| !partition.is_settled());
             }
             if partitions.len() >= MAX_PARTITIONS {
@@ -348,7 +359,7 @@ mod tests {
         assert_eq!(settled.last_before(TOPIC, bound, 9), None);
         // A partition of which nothing waits any more makes room, at a look.
         settled.settle(TOPIC, 7, 9, true, &mut Links::default());
-        for _ in 0..TURNED_AWAY {
+        for _ in 0..TurnedAway::A_LOOK {
             settled.delivered(TOPIC, bound, Delivered { offset: 1, context, ot: OtMember::of(None) });
         }
         assert_eq!((settled.last_before(TOPIC, bound, 9), settled.last_before(TOPIC, 7, 9)), (Some(Some(1)), None));
