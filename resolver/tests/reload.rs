@@ -7,6 +7,8 @@
 
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
+#[path = "reload/files.rs"]
+mod files;
 #[path = "reload/load.rs"]
 mod load;
 #[path = "reload/status.rs"]
@@ -436,21 +438,6 @@ fn a_reload_that_brings_the_looks_begins_with_them_at_once() {
     site.reload(&timed(""));
     site.write(&timed("sampler = \"always_off\""));
     wait_for("it is looked at", || site.resolver.stats().reloads.taken == 2);
-}
-
-#[test]
-fn what_a_file_refers_to_is_looked_at_too() {
-    let text = format!(
-        "version = 1\n[reload]\ninterval = \"100ms\"\n[services.shop]\ntopics = [\"orders\"]\nexport = [\"out\"]\n\
-         [services.shop.resource]\nteam = \"${{file:/{}}}\"\n{OUT}",
-        "OUT/team"
-    );
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("team"), "red").unwrap();
-    let text = text.replace("/OUT/team", folder.path().join("team").to_str().unwrap());
-    let site = Site::new(&text);
-    std::fs::write(folder.path().join("team"), "blue").unwrap();
-    wait_for("another team", || site.resolver.stats().reloads.taken == 1);
 }
 
 /// The descriptors of this process at which wishes from outside are read.

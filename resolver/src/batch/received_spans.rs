@@ -344,7 +344,10 @@ impl ReceivedSpans {
     ) -> Option<T> {
         let at = Self::place(place.topic_hash, place.partition, place.offset);
         let this_thread = thread_number();
-        for only_this_thread in [true, whose == Whose::ThisThreads] {
+        for only_this_thread in [true, false] {
+            if !only_this_thread && whose == Whose::ThisThreads {
+                break;
+            }
             for index in (0..NEIGHBOURS).map(|neighbour| Self::slot(at, neighbour)) {
                 let slot = self.slots.get(index)?;
                 if !slot.take_held_in_time() {

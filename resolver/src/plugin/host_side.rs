@@ -97,13 +97,11 @@ impl HostSide {
         known.iter().fold(text.to_owned(), |text, secrets| secrets.redact(&text))
     }
 
-    /// The backend has other secrets now. Those that it has already, as where an instance is tried again and again with them,
-    /// take no place of those that the working instance may quote.
+    /// The backend has other secrets now. Those that are tried again and again take one place only: the working instance may still
+    /// quote others.
     pub(super) fn has_secrets(&self, secrets: Secrets) {
         let mut known = self.log.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(&secrets) {
-            return;
-        }
+        known.retain(|before| *before != secrets);
         if known.len() >= GENERATIONS {
             known.remove(0);
         }

@@ -366,12 +366,10 @@ impl Store {
             state.looked_at.extend(looked_at);
             state.unread = trouble.clone().or(state.unread.take());
         }
-        let is_everywhere = folders.iter().all(|folder| state.looked_at.contains(folder));
-        if is_everywhere {
-            // Those that went are forgotten.
-            state.looked_at.retain(|folder| folders.contains(folder));
-        }
-        self.has_looked_everywhere.store(is_everywhere, Ordering::Relaxed);
+        // Those that went are forgotten.
+        let there: HashSet<_> = folders.iter().collect();
+        state.looked_at.retain(|folder| there.contains(folder));
+        self.has_looked_everywhere.store(state.looked_at.len() == there.len(), Ordering::Relaxed);
         let told = trouble.filter(|_| state.unread_told.opens(now));
         drop(state);
         if let Some(trouble) = told {
