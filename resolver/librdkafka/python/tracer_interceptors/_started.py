@@ -17,8 +17,6 @@ from ._processing import Note, Started, Turn, adopt, api, at_hand, called_at, cu
 from ._root import IS_CALLED, IS_SOURCE, IS_TOOL, SAYS_NOTHING, Root, kind_of, names_of
 from ._trains import marker, train
 
-_worker = getattr(_pools, "_worker", None)
-
 
 def given(objects: List[Any], is_sure: bool = True, root: Any = None, is_mark: bool = True) -> Any:
     """What something is at work on that starts now in the calling context with these objects; sure: they may well be the message's.
@@ -264,8 +262,6 @@ def _is_service(thread: Any) -> bool:
     """Whether it is none of the message's work, though it begins in its course: a pool's, or a daemon that is given nothing."""
     own = thread.__dict__
     target = own.get("_target")
-    if target is _worker:
-        return True
     module = _module_of(type(thread)) if target is None else _module_of_function(target)
     if type(module) is str and module.startswith(_WITH_POOLS):
         return True
